@@ -1,0 +1,3 @@
+//! A real PostgreSQL with enough of Supabase in front of it for the official clients.
+//!
+//! For development and tests only; production is Supabase.

@@ -1,0 +1,3 @@
+//! The binary; it is filled in by `cli`.
+
+fn main() {}

@@ -1,0 +1,15 @@
+//! The data that travels between all other modules: error events, rules, incidents, notifications.
+//! No I/O, no clock and no other module of this crate may appear here.
+//! Values come in from `store` and `realtime`, and go out to `engine`, `notify` and `http`.
+
+mod event;
+mod incident;
+mod rule;
+mod time;
+
+pub use event::{ErrorEvent, ParseEnumError, Severity, Source};
+pub use incident::{
+    Evidence, GroupKey, IncidentState, Level, OpenIncident, TopGroup, Transition, TransitionKind,
+};
+pub use rule::{Filter, GroupField, Metric, Rule, RuleError, TypePattern};
+pub use time::{Span, Timestamp};
