@@ -6,4 +6,8 @@
 
 pub mod clock;
 pub mod config;
+pub mod error;
 pub mod model;
+pub mod store;
+pub mod supervisor;
+pub mod telemetry;

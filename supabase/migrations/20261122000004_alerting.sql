@@ -295,7 +295,9 @@ create table if not exists public.alert_incident_events (
   actor uuid,
   note text,
   constraint alert_incident_events_kind check (kind in ('pending', 'firing', 'escalated', 'deescalated', 'reminder',
-    'resolved', 'acknowledged', 'unacknowledged', 'comment', 'silenced'))
+    'resolved', 'acknowledged', 'unacknowledged', 'comment', 'silenced')),
+  -- A decision that is written again after a crash leaves one entry.
+  constraint alert_incident_events_once unique (incident_id, kind, at)
 );
 create index if not exists idx_alert_incident_events_incident_id on public.alert_incident_events (incident_id, event_id);
 comment on table public.alert_incident_events is 'The time line of each incident.';
@@ -387,6 +389,16 @@ begin
   end loop;
 end $$;
 
+create or replace function error_tracking.display_names(ids uuid[]) returns table (id uuid, name text)
+language sql security definer stable set search_path = '' as
+$$
+  select p.id, p.name from public.projects p where p.id = any (ids)
+  union all
+  select w.id, w.slug || ' v' || w.version from public.workflow_definitions w where w.id = any (ids)
+$$;
+comment on function error_tracking.display_names(uuid[]) is
+  'What people call these projects and workflows; messages show names and not ids.';
+
 -- What a responder does to an incident ---------------------------------------------------------------
 
 create or replace function public.acknowledge_incident(incident_id uuid, note text default null, undo boolean default false)
@@ -423,6 +435,7 @@ revoke all on all functions in schema error_tracking from public;
 revoke all on all tables in schema error_tracking from public, anon, authenticated, service_role;
 revoke all on function public.acknowledge_incident(uuid, text, boolean) from public, anon;
 grant execute on function public.acknowledge_incident(uuid, text, boolean) to authenticated, service_role;
+grant execute on function error_tracking.display_names(uuid[]) to error_daemon;
 grant execute on function error_tracking.all_match(text[], text) to authenticated, service_role, error_daemon;
 
 select error_tracking.protect('public.alert_rules', 'viewer', 'admin', 'admin', 'admin');
