@@ -21,7 +21,7 @@ smoke: setup ## The same once, without a person: burst, alerts, resolved message
 test: setup ## All tests, the database ones on the system's PostgreSQL and on version 17.
 	@.ci/test
 
-bench: ## Benchmarks in release mode.
+bench: setup ## Benchmarks in release mode.
 	cargo bench --workspace
 
 fmt: ## Format the code.
