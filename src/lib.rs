@@ -4,11 +4,20 @@
 //! exactly once, decides incidents and notifies people within a second.
 //! `ARCHITECTURE.md` is the map; each folder's `mod.rs` says what lives in it.
 
+pub mod backoff;
 pub mod clock;
 pub mod config;
 pub mod error;
 pub mod http;
 pub mod model;
+pub mod realtime;
+pub mod rest;
 pub mod store;
 pub mod supervisor;
 pub mod telemetry;
+pub mod token;
+
+/// What this program calls itself towards servers.
+///
+/// It must not look like a browser's, because Supabase refuses secret keys from those.
+pub const USER_AGENT: &str = concat!("meshhook-errors/", env!("CARGO_PKG_VERSION"));
