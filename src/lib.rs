@@ -5,6 +5,7 @@
 //! `ARCHITECTURE.md` is the map; each folder's `mod.rs` says what lives in it.
 
 pub mod backoff;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod error;
