@@ -44,9 +44,8 @@ pub fn evaluate(
 
 /// Puts transitions in order of time, then rule and group key; those of one incident stay as they are.
 pub fn sort(transitions: &mut [Transition]) {
-    transitions.sort_by(|a, b| {
-        (a.at, a.rule_id, &a.group_key).cmp(&(b.at, b.rule_id, &b.group_key))
-    });
+    transitions
+        .sort_by(|a, b| (a.at, a.rule_id, &a.group_key).cmp(&(b.at, b.rule_id, &b.group_key)));
 }
 
 /// The incidents that `transitions`, in order, leave open: what a database that has written them

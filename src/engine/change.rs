@@ -57,7 +57,9 @@ impl Engine {
     pub(super) fn history_complete(&mut self, rule_id: Option<Uuid>, out: &mut Vec<Transition>) {
         let slots: Vec<u32> = match rule_id {
             Some(id) => self.by_id.get(&id).copied().into_iter().collect(),
-            None => (0_u32..).zip(&self.rules).filter(|(_, r)| r.is_some()).map(|(s, _)| s).collect(),
+            None => {
+                (0_u32..).zip(&self.rules).filter(|(_, r)| r.is_some()).map(|(s, _)| s).collect()
+            }
         };
         for slot in slots {
             let Some(rule) = self.rule_mut(slot) else { continue };
@@ -165,10 +167,9 @@ impl Engine {
     fn judge_rule(&mut self, slot: u32, out: &mut Vec<Transition>) {
         let (now, passive) = (self.now, self.passive);
         for place in self.groups_of(slot) {
-            if let (Some(group), Some(rule)) = (
-                self.groups.get_mut(place),
-                self.rules.get(slot as usize).and_then(Option::as_ref),
-            ) {
+            if let (Some(group), Some(rule)) =
+                (self.groups.get_mut(place), self.rules.get(slot as usize).and_then(Option::as_ref))
+            {
                 group.attention = attention(rule, group, passive);
             }
             self.judge(place, now, true, out);

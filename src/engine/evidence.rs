@@ -1,16 +1,16 @@
 //! What stands behind a group's value, in bounded memory: its commonest fingerprints, its latest
 //! errors, and when it began.
 //!
-//! The commonest are found by space-saving (Metwally, Agrawal, El Abbadi 2005): eight counters, of
+//! The commonest are found by space-saving (Metwally, Agrawal, El Abbadi 2005): seven counters, of
 //! which the smallest is taken over by a newcomer; the count it takes over is remembered, so that what
-//! is reported is a lower bound and exact while there are at most eight fingerprints.
+//! is reported is a lower bound and exact while there are at most seven fingerprints.
 
 use uuid::Uuid;
 
 use crate::model::{ErrorEvent, Evidence, Timestamp, TopGroup};
 
 /// Counters kept; more than are reported, so that the reported ones are right under some churn.
-const COUNTERS: usize = 8;
+const COUNTERS: usize = 7;
 /// Fingerprints and errors reported.
 const REPORTED: usize = 5;
 
@@ -19,7 +19,7 @@ const REPORTED: usize = 5;
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub(super) struct Tracker {
-    /// The low halves of the fingerprints: enough to tell them apart in a list of eight.
+    /// The low halves of the fingerprints: enough to tell them apart in a list of seven.
     tags: [u64; COUNTERS],
     counts: [u32; COUNTERS],
     /// How much of each count was taken over from a predecessor.
@@ -214,8 +214,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_fingerprints_hides_no_heavy_one_and_overstates_none() {
-        let flood: Vec<u128> =
-            (0..4_000).map(|n| if n % 4 == 0 { 1 } else { 1_000 + n }).collect();
+        let flood: Vec<u128> = (0..4_000).map(|n| if n % 4 == 0 { 1 } else { 1_000 + n }).collect();
         let seen = with(&flood);
         assert_eq!(seen.top_groups[0].fingerprint, id(1));
         assert!((900..=1_000).contains(&seen.top_groups[0].count), "{:?}", seen.top_groups);

@@ -103,7 +103,9 @@ impl<'a> Parts<'a> {
         }
         for (field, value) in key.iter() {
             match field {
-                GroupField::Project => parts.project = value.map(Uuid::parse_str).transpose().ok()?,
+                GroupField::Project => {
+                    parts.project = value.map(Uuid::parse_str).transpose().ok()?
+                }
                 GroupField::Workflow => {
                     parts.workflow = value.map(Uuid::parse_str).transpose().ok()?;
                 }
@@ -212,8 +214,9 @@ impl Groups {
         if head.fields == 0 {
             return (head.single != NONE).then_some(head.single);
         }
-        let pick =
-            |field: GroupField, value: u32| if head.fields & bit(field) == 0 { NULL } else { value };
+        let pick = |field: GroupField, value: u32| {
+            if head.fields & bit(field) == 0 { NULL } else { value }
+        };
         let key = [
             slot,
             pick(GroupField::Project, atoms.project),

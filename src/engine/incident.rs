@@ -210,8 +210,7 @@ pub(super) fn judge(
     if critical && incident.level == Level::Warning {
         incident.level = Level::Critical;
         let first = incident.peak_level < Level::Critical;
-        let kind =
-            if first { TransitionKind::Escalated } else { TransitionKind::Deescalated };
+        let kind = if first { TransitionKind::Escalated } else { TransitionKind::Deescalated };
         if first {
             (incident.peak_level, incident.notified_at) = (Level::Critical, Some(at));
         }

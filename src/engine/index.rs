@@ -277,7 +277,8 @@ mod tests {
         rule.filter.workflow_ids = (0..100).map(uuid::Uuid::from_u128).collect();
         rule.filter.severities = crate::model::Severity::ALL.to_vec();
         rule.filter.sources = crate::model::Source::ALL.to_vec();
-        let index = Index::build([(0, &rule)].into_iter(), Subject::Events, &mut Interns::default());
+        let index =
+            Index::build([(0, &rule)].into_iter(), Subject::Events, &mut Interns::default());
         assert_eq!(index.entries.len(), 9, "the workflows are left to the filter");
         assert!(index.entries.iter().all(|entry| entry.check));
     }

@@ -77,12 +77,6 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-pub use self::{
-    incident::{INCIDENT_NAMESPACE, incident_id},
-    rates::{ProjectRates, Rates},
-    runs::RunCount,
-    stats::{Limits, Stats},
-};
 use self::{
     compiled::Compiled,
     group::{Groups, Parts},
@@ -90,6 +84,12 @@ use self::{
     intern::{Interns, Needs},
     runs::RunWindows,
     timers::Timers,
+};
+pub use self::{
+    incident::{INCIDENT_NAMESPACE, incident_id},
+    rates::{ProjectRates, Rates},
+    runs::RunCount,
+    stats::{Limits, Stats},
 };
 use crate::model::{ErrorEvent, OpenIncident, Rule, Span, Timestamp, Transition};
 
@@ -320,8 +320,8 @@ impl Engine {
             self.counters.too_old += 1;
             return;
         }
-        let full = rule.groups >= self.limits.groups_per_rule
-            || self.groups.len() >= self.limits.groups;
+        let full =
+            rule.groups >= self.limits.groups_per_rule || self.groups.len() >= self.limits.groups;
         let parts = Parts::of(event);
         let group = match self.groups.lookup(slot, &parts, &self.interns) {
             Some(group) => group,

@@ -174,7 +174,9 @@ impl Project {
         let [low, medium, high] = self.severities.each_ref().map(|lane| lane.at(now));
         let [worker, webhook, system] = self.sources.each_ref().map(|lane| lane.at(now));
         let sum = |newest: usize| {
-            let newest = |lane: &Vec<u32>| lane.iter().rev().take(newest).map(|n| u64::from(*n)).sum::<u64>();
+            let newest = |lane: &Vec<u32>| {
+                lane.iter().rev().take(newest).map(|n| u64::from(*n)).sum::<u64>()
+            };
             [&low, &medium, &high].into_iter().map(newest).sum()
         };
         ProjectRates {

@@ -2,7 +2,11 @@
 
 use uuid::Uuid;
 
-use super::{Engine, Stats, compiled::Reading, group::{Group, Parts}};
+use super::{
+    Engine, Stats,
+    compiled::Reading,
+    group::{Group, Parts},
+};
 use crate::model::{GroupKey, OpenIncident, Timestamp};
 
 impl Engine {

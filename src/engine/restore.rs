@@ -9,9 +9,7 @@ use super::{
     group::{Group, Parts},
     incident::Incident,
 };
-use crate::model::{
-    GroupKey, IncidentState, OpenIncident, Timestamp, Transition, TransitionKind,
-};
+use crate::model::{GroupKey, IncidentState, OpenIncident, Timestamp, Transition, TransitionKind};
 
 impl Engine {
     /// From now on somebody else decides.
@@ -112,6 +110,8 @@ impl Engine {
             _ if incident.state == IncidentState::Pending || rule.needs_history => None,
             // It has been empty for longer than any group is kept for its keep-firing period.
             Some(true) if fresh => Some(now - rule.rule.keep_firing),
+            // Runs lower a ratio between boundaries, where it does not count yet.
+            Some(true) if rule.is_ratio() => since,
             Some(true) => Some(since.unwrap_or(now)),
             Some(false) => None,
             None => since,

@@ -59,8 +59,7 @@ impl RunWindows {
     /// Makes the window with this key, which takes over one reference to each of its numbers.
     pub fn create(&mut self, key: ScopeKey, rule: &mut Compiled, now: Timestamp) -> u32 {
         rule.scopes += 1;
-        let scope =
-            Scope { key, ring: Ring::new(rule.width, now), groups: Vec::new(), live: true };
+        let scope = Scope { key, ring: Ring::new(rule.width, now), groups: Vec::new(), live: true };
         let place = match self.free.pop() {
             Some(free) => {
                 if let Some(old) = self.scopes.get_mut(free as usize) {

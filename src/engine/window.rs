@@ -136,7 +136,8 @@ pub(super) fn covers(width: i64, now: Timestamp, timestamp: Timestamp) -> bool {
 }
 
 fn grid(at: Timestamp, width: i64) -> i64 {
-    at.micros().max(i64::MIN / 2) - at.max(Timestamp::from_micros(i64::MIN / 2)).micros().rem_euclid(width)
+    at.micros().max(i64::MIN / 2)
+        - at.max(Timestamp::from_micros(i64::MIN / 2)).micros().rem_euclid(width)
 }
 
 #[cfg(test)]
