@@ -5,7 +5,9 @@ use std::time::Duration;
 use meshhook_errors::{
     clock::Clock,
     model::{Span, Timestamp},
-    realtime::{ChannelKind, Disposition, GapReason, RealtimeEvent, RealtimeState, Vsn},
+    realtime::{
+        ChannelKind, Disposition, GapReason, MAX_FRAME_BYTES, RealtimeEvent, RealtimeState, Vsn,
+    },
 };
 use serde_json::{Value, json};
 
@@ -171,6 +173,13 @@ async fn every_kind_of_end_is_followed_by_a_new_socket() {
         let RealtimeEvent::Disconnected { reason } = client.next().await else { panic!("{code}") };
         assert!(code == 1006 || reason.contains(&code.to_string()), "{code}: {reason}");
     }
+    let mut peer = server.accept().await;
+    peer.welcome().await;
+    client.expect(&[RealtimeEvent::Connected, ERRORS, CANARY]).await;
+    // The client hangs up on a frame beyond its limit as soon as it sees the length.
+    peer.oversized(MAX_FRAME_BYTES + 1).await;
+    let RealtimeEvent::Disconnected { reason } = client.next().await else { panic!("no end") };
+    assert!(reason.contains("limit"), "{reason}");
     for event in ["phx_error", "phx_close"] {
         let mut peer = server.accept().await;
         let joins = peer.welcome().await;
