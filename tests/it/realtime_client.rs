@@ -1,126 +1,23 @@
 //! The Realtime client against a server that misbehaves on command.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use meshhook_errors::{
-    backoff::Backoff,
     clock::Clock,
     model::{Span, Timestamp},
     realtime::{
-        ChannelKind, Disposition, GapReason, RealtimeClient, RealtimeConfig, RealtimeEvent,
-        RealtimeHandle, RealtimeState, Timing, Vsn,
+        ChannelKind, Disposition, GapReason, MAX_FRAME_BYTES, RealtimeEvent, RealtimeState, Vsn,
     },
-    token::{Claims, Minter, TokenSource},
 };
 use serde_json::{Value, json};
-use tokio::{sync::mpsc, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
 
-use crate::support::realtime_server::{Server, within};
+use crate::support::{
+    realtime_client::{ANON_KEY, Options, Running, start},
+    realtime_server::{Server, within},
+};
 
-const ANON_KEY: &str = "anon-key-that-must-not-be-shown";
-const SECRET: &str = "super-secret-jwt-token-with-at-least-32-characters";
 const ERRORS: RealtimeEvent = RealtimeEvent::Subscribed { channel: ChannelKind::Errors };
 const CANARY: RealtimeEvent = RealtimeEvent::Subscribed { channel: ChannelKind::Canary };
-
-/// A running client.
-struct Running {
-    events: mpsc::Receiver<RealtimeEvent>,
-    handle: RealtimeHandle,
-    cancel: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-/// What differs from test to test.
-struct Options {
-    vsn: Vsn,
-    host: Option<&'static str>,
-    timing: Timing,
-    capacity: usize,
-    life: Span,
-    clock: Clock,
-    fixed: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        let millis = Duration::from_millis;
-        Self {
-            vsn: Vsn::V2,
-            host: None,
-            timing: Timing {
-                heartbeat: Duration::from_secs(30),
-                join: Duration::from_secs(5),
-                subscribe: Duration::from_secs(5),
-                retry: Backoff::new(&[millis(20)], 0.2).expect("schedule"),
-                slow_retry: millis(20),
-                probe: millis(20),
-                ..Timing::default()
-            },
-            capacity: 64,
-            life: Span::from_secs(3600),
-            clock: Clock::system(),
-            fixed: false,
-        }
-    }
-}
-
-fn start(server: &Server, options: Options) -> Running {
-    let source = if options.fixed {
-        TokenSource::fixed("service-key".into())
-    } else {
-        TokenSource::hs256(&SECRET.into()).expect("secret")
-    };
-    let claims = Claims { role: "error_daemon".to_owned(), ..Claims::default() };
-    let minter = Minter::new(source, claims, options.life, options.clock);
-    let config = RealtimeConfig {
-        url: server.url().parse().expect("url"),
-        host_header: options.host.map(str::to_owned),
-        apikey: Some(ANON_KEY.into()),
-        vsn: options.vsn,
-        timing: options.timing,
-        extra_root_ca: server.certificate.clone(),
-    };
-    let (client, handle) = RealtimeClient::new(config, Arc::new(minter)).expect("configuration");
-    let (sender, events) = mpsc::channel(options.capacity);
-    let cancel = CancellationToken::new();
-    let task = tokio::spawn(client.run(sender, cancel.clone()));
-    Running { events, handle, cancel, task }
-}
-
-impl Running {
-    async fn next(&mut self) -> RealtimeEvent {
-        let event = within("an event", self.events.recv()).await.expect("the client runs");
-        let shown = format!("{event:?}");
-        assert!(!shown.contains(ANON_KEY) && !shown.contains("eyJ"), "{shown}");
-        event
-    }
-
-    async fn expect(&mut self, expected: &[RealtimeEvent]) {
-        for event in expected {
-            assert_eq!(self.next().await, *event);
-        }
-    }
-
-    async fn state(&self, wanted: RealtimeState) {
-        let mut state = self.handle.state();
-        let reached = within(wanted.as_str(), state.wait_for(|state| *state == wanted)).await;
-        drop(reached.expect("the client runs"));
-    }
-
-    /// The disposition of the next event, which must be trouble.
-    async fn trouble(&mut self) -> Disposition {
-        match self.next().await {
-            RealtimeEvent::Trouble { disposition, .. } => disposition,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    async fn stop(self) {
-        self.cancel.cancel();
-        within("the client's end", self.task).await.expect("no panic");
-    }
-}
 
 fn row(seq: i64) -> Value {
     json!({"seq": seq, "error_id": "e73f3543-ac21-4326-a144-c5273ad17c04", "source": "worker",
@@ -276,6 +173,13 @@ async fn every_kind_of_end_is_followed_by_a_new_socket() {
         let RealtimeEvent::Disconnected { reason } = client.next().await else { panic!("{code}") };
         assert!(code == 1006 || reason.contains(&code.to_string()), "{code}: {reason}");
     }
+    let mut peer = server.accept().await;
+    peer.welcome().await;
+    client.expect(&[RealtimeEvent::Connected, ERRORS, CANARY]).await;
+    // The client hangs up on a frame beyond its limit as soon as it sees the length.
+    peer.oversized(MAX_FRAME_BYTES + 1).await;
+    let RealtimeEvent::Disconnected { reason } = client.next().await else { panic!("no end") };
+    assert!(reason.contains("limit"), "{reason}");
     for event in ["phx_error", "phx_close"] {
         let mut peer = server.accept().await;
         let joins = peer.welcome().await;

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::realtime::reply::SUBSCRIBED;
 
 /// A session, its time, and what it did with the last input.
 struct Sim {

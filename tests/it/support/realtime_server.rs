@@ -220,6 +220,13 @@ impl Peer {
         within("a write", self.socket.send(Message::text(text))).await.expect("sent");
     }
 
+    /// Sends a text of `bytes` bytes, of which the client need not take all.
+    pub async fn oversized(&mut self, bytes: usize) {
+        let text = Message::text("x".repeat(bytes));
+        // The client hangs up in the middle, so an error is what is expected here.
+        drop(within("a long write", self.socket.send(text)).await);
+    }
+
     /// Accepts a join, without saying that it is subscribed.
     pub async fn accept_join(&mut self, join: &Push) {
         let mut changes = join.payload["config"]["postgres_changes"].clone();
