@@ -15,7 +15,6 @@ pub struct Filter {
 
 /// The comparison operators of the newest server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "named as they are written in a filter")]
 pub enum Op {
     Eq,
     Neq,

@@ -79,7 +79,6 @@ pub fn subscription_id(entry: &Value) -> u32 {
 
 /// One kind of change, or all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the SQL verbs")]
 pub enum Action {
     All,
     Insert,
