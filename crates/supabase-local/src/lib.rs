@@ -8,6 +8,7 @@ pub mod faults;
 pub mod jwt;
 pub mod migrate;
 pub mod postgres;
+pub mod project;
 pub mod realtime;
 mod server;
 

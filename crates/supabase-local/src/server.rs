@@ -114,8 +114,13 @@ impl LocalSupabase {
         let (faults, cancel) = (Faults::default(), CancellationToken::new());
         let secret = config.jwt_secret;
         let issuer = format!("http://{address}/auth/v1");
-        let auth =
-            Auth::install(pool.clone(), secret.clone(), clock.clone(), issuer, config.token_seconds);
+        let auth = Auth::install(
+            pool.clone(),
+            secret.clone(),
+            clock.clone(),
+            issuer,
+            config.token_seconds,
+        );
         let auth = auth.await?;
         let realtime = Realtime::start(Start {
             config: config.realtime,
@@ -264,7 +269,9 @@ async fn disturb(State(faults): State<Faults>, request: Request, next: Next) -> 
         None
     };
     match status.and_then(|status| StatusCode::from_u16(status).ok()) {
-        Some(status) => (status, axum::Json(json!({"message": "refused on request"}))).into_response(),
+        Some(status) => {
+            (status, axum::Json(json!({"message": "refused on request"}))).into_response()
+        }
         None => next.run(request).await,
     }
 }

@@ -114,8 +114,8 @@ async fn token(
             auth.by_password(email, text("password").unwrap_or_default()).await?
         }
         Some("refresh_token") => {
-            let token = text("refresh_token")
-                .ok_or(AuthError::Validation("refresh_token required"))?;
+            let token =
+                text("refresh_token").ok_or(AuthError::Validation("refresh_token required"))?;
             auth.by_refresh_token(token).await?
         }
         _ => return Err(AuthError::Validation("unsupported_grant_type")),
@@ -127,10 +127,7 @@ fn authorization(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::AUTHORIZATION)?.to_str().ok()
 }
 
-async fn user(
-    State(auth): State<Arc<Auth>>,
-    headers: HeaderMap,
-) -> Result<Json<Value>, AuthError> {
+async fn user(State(auth): State<Arc<Auth>>, headers: HeaderMap) -> Result<Json<Value>, AuthError> {
     let (user, _) = auth.bearer(authorization(&headers)).await?;
     auth.user(user).await.map(Json)
 }

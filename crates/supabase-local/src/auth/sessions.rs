@@ -14,7 +14,11 @@ impl Auth {
     ///
     /// # Errors
     /// [`AuthError::InvalidCredentials`], or a failure of the database.
-    pub(super) async fn by_password(&self, email: &str, password: &str) -> Result<Value, AuthError> {
+    pub(super) async fn by_password(
+        &self,
+        email: &str,
+        password: &str,
+    ) -> Result<Value, AuthError> {
         let user: Uuid = sqlx::query_scalar(include_str!("sql/user_by_password.sql"))
             .bind(email)
             .bind(password)
@@ -150,7 +154,12 @@ impl Auth {
     ///
     /// # Errors
     /// A failure of the database.
-    pub(super) async fn end(&self, user: Uuid, session: Uuid, scope: &str) -> Result<(), AuthError> {
+    pub(super) async fn end(
+        &self,
+        user: Uuid,
+        session: Uuid,
+        scope: &str,
+    ) -> Result<(), AuthError> {
         sqlx::query(include_str!("sql/end_sessions.sql"))
             .bind(session)
             .bind(user)

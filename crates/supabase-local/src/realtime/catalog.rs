@@ -49,8 +49,7 @@ pub async fn describe(
     pool: &PgPool,
     relation: Arc<pgoutput::Relation>,
 ) -> Result<Table, sqlx::Error> {
-    let key: Vec<String> =
-        sqlx::query_scalar(KEY).bind(oid(relation.oid)).fetch_all(pool).await?;
+    let key: Vec<String> = sqlx::query_scalar(KEY).bind(oid(relation.oid)).fetch_all(pool).await?;
     let oids: Vec<i64> = relation.columns.iter().map(|c| oid(c.type_oid)).collect();
     let rows = sqlx::query(TYPES).bind(&oids).fetch_all(pool).await?;
     let mut types = HashMap::new();

@@ -210,7 +210,8 @@ async fn passing(
     }
     let gone: Vec<bool> =
         group.iter().map(|at| batch.get(*at).is_some_and(|c| c.new.is_none())).collect();
-    let parameters: Vec<String> = (0..filters.len()).map(|n| format!("${}::text[]", n + 2)).collect();
+    let parameters: Vec<String> =
+        (0..filters.len()).map(|n| format!("${}::text[]", n + 2)).collect();
     let names: Vec<String> = (0..filters.len()).map(|n| format!("c{n}")).collect();
     let sql = format!(
         "select k.ord from unnest($1::boolean[], {}) with ordinality as k(gone, {}, ord) where {}",
@@ -293,9 +294,9 @@ fn deliver_one(
             }
         }
         for (select, ids) in selections {
-            let data = cache
-                .entry((subscriber.role.as_str(), select))
-                .or_insert_with(|| payload::data(change, access, select.as_deref(), problem).into());
+            let data = cache.entry((subscriber.role.as_str(), select)).or_insert_with(|| {
+                payload::data(change, access, select.as_deref(), problem).into()
+            });
             deliveries.extend(delivery(subscriber, data, &ids));
         }
     }

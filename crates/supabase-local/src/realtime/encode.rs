@@ -149,7 +149,11 @@ mod tests {
             (Kind::Number, "Infinity", "null"),
             (Kind::Bool, "t", "true"),
             (Kind::Json, r#"{"a": [1]}"#, r#"{"a": [1]}"#),
-            (Kind::TimestampTz, "2026-11-22 11:24:03.476548+00", r#""2026-11-22T11:24:03.476548+00:00""#),
+            (
+                Kind::TimestampTz,
+                "2026-11-22 11:24:03.476548+00",
+                r#""2026-11-22T11:24:03.476548+00:00""#,
+            ),
             (Kind::TimestampTz, "2026-11-22 11:24:03+05:30", r#""2026-11-22T11:24:03+05:30""#),
             (Kind::TimestampTz, "infinity", r#""infinity""#),
             (Kind::Timestamp, "2026-11-22 11:24:03", r#""2026-11-22T11:24:03""#),

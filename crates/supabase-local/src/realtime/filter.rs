@@ -176,7 +176,10 @@ mod tests {
         assert_eq!(one("subject=in.(hidee,ho)"), r#"{"subject", "in", "{hidee,ho}", false}"#);
         assert_eq!(one("s=not.like.hey%"), r#"{"s", "like", "hey%", true}"#);
         assert_eq!(one(r#"s=eq."a,b""#), r#"{"s", "eq", "a,b", false}"#);
-        assert_eq!(one("at=gt.2026-01-01T00:00:00.5"), r#"{"at", "gt", "2026-01-01T00:00:00.5", false}"#);
+        assert_eq!(
+            one("at=gt.2026-01-01T00:00:00.5"),
+            r#"{"at", "gt", "2026-01-01T00:00:00.5", false}"#
+        );
         assert_eq!(parse("id=gt.0,id=lt.100").unwrap().len(), 2);
         assert_eq!(parse("  ").unwrap(), vec![]);
     }

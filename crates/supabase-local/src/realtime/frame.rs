@@ -87,9 +87,9 @@ pub fn encode(
     let (topic, event) = (Value::from(topic), Value::from(event));
     let payload = payload.get();
     match version {
-        Version::V1 => format!(
-            r#"{{"ref":{reference},"event":{event},"payload":{payload},"topic":{topic}}}"#
-        ),
+        Version::V1 => {
+            format!(r#"{{"ref":{reference},"event":{event},"payload":{payload},"topic":{topic}}}"#)
+        }
         Version::V2 => format!("[{join_ref},{reference},{topic},{event},{payload}]"),
     }
 }

@@ -50,22 +50,18 @@ pub async fn upgrade(State(shared): State<Arc<Shared>>, request: Request) -> Res
     };
     let number = shared.sockets.fetch_add(1, Ordering::Relaxed);
     let opened = socket::Opened { number, version, key, token };
-    upgrade
-        .max_message_size(MAX_FRAME_BYTES)
-        .max_frame_size(MAX_FRAME_BYTES)
-        .on_upgrade(move |websocket| {
+    upgrade.max_message_size(MAX_FRAME_BYTES).max_frame_size(MAX_FRAME_BYTES).on_upgrade(
+        move |websocket| {
             let tasks = shared.tasks.clone();
             tasks.track_future(socket::serve(shared, opened, websocket))
-        })
+        },
+    )
 }
 
 /// The header `x-api-key` wins; the gateway also takes `apikey` as header or query parameter.
 fn api_key(headers: &HeaderMap, query: Option<String>) -> Option<String> {
     let header = |name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
-    header("x-api-key")
-        .or_else(|| header("apikey"))
-        .or(query)
-        .filter(|key| !key.is_empty())
+    header("x-api-key").or_else(|| header("apikey")).or(query).filter(|key| !key.is_empty())
 }
 
 async fn refuse(shared: &Shared, status: u16, error: &str) -> Response {

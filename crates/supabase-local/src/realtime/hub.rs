@@ -238,7 +238,13 @@ impl Hub {
     }
 
     /// Sends a message to every channel of a topic but `except`.
-    pub fn fan_out(&self, topic: &str, except: Option<ChannelKey>, event: &str, payload: &RawValue) {
+    pub fn fan_out(
+        &self,
+        topic: &str,
+        except: Option<ChannelKey>,
+        event: &str,
+        payload: &RawValue,
+    ) {
         let topics = lock(&self.members);
         let Some(members) = topics.get(topic) else { return };
         for (_, member) in members.iter().filter(|(key, _)| Some(**key) != except) {
@@ -275,7 +281,10 @@ mod tests {
         assert_eq!(inbox.recv().await.map(|out| out.len()), Some(40));
 
         let (outbox, _inbox) = queue(10, 100);
-        assert!(outbox.send(text(5000), Duration::from_millis(1)).await, "one large frame may pass");
+        assert!(
+            outbox.send(text(5000), Duration::from_millis(1)).await,
+            "one large frame may pass"
+        );
         assert!(!outbox.send(text(1), Duration::from_millis(1)).await, "but nothing behind it");
     }
 }

@@ -169,9 +169,11 @@ impl ChangeParams {
             Some(_) => return Err(nothing()),
         };
         if select.is_some() && (schema == "*" || table == "*") {
-            return Err("Column selection is not supported for wildcard subscriptions. Provide an \
+            return Err(
+                "Column selection is not supported for wildcard subscriptions. Provide an \
                         explicit schema and table name."
-                .into());
+                    .into(),
+            );
         }
         Ok(Self {
             id: subscription_id(entry),
@@ -187,7 +189,8 @@ impl ChangeParams {
     #[must_use]
     pub fn log(&self) -> String {
         let filters: Vec<String> = self.filters.iter().map(Filter::inspect).collect();
-        let select = self.select.as_ref().map_or_else(|| "nil".into(), |names| format!("{names:?}"));
+        let select =
+            self.select.as_ref().map_or_else(|| "nil".into(), |names| format!("{names:?}"));
         format!(
             "event: {}, schema: {}, table: {}, filters: [{}], select: {select}",
             self.event.name(),

@@ -92,7 +92,8 @@ pub fn data(
         let whole = relation.identity == b'f' && !access.row_security && change.old.is_some();
         let of_old: Vec<usize> =
             shown.iter().copied().filter(|at| whole || table.key.contains(at)).collect();
-        let record = old.map_or_else(|| "{}".into(), |old| object(table, &of_old, old, None, small));
+        let record =
+            old.map_or_else(|| "{}".into(), |old| object(table, &of_old, old, None, small));
         let _ = write!(out, r#","old_record":{record}"#);
     }
     out.push('}');

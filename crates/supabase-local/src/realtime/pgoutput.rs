@@ -186,7 +186,8 @@ mod tests {
 
     #[test]
     fn reads_a_relation() {
-        let bytes = b"R\x00\x00\x00\x09public\x00t\x00d\x00\x01\x01id\x00\x00\x00\x00\x14\xff\xff\xff\xff";
+        let bytes =
+            b"R\x00\x00\x00\x09public\x00t\x00d\x00\x01\x01id\x00\x00\x00\x00\x14\xff\xff\xff\xff";
         let Some(Message::Relation(relation)) = decode(bytes) else { panic!("not read") };
         assert_eq!((relation.oid, relation.table.as_str()), (9, "t"));
         assert_eq!(relation.columns, vec![Column { name: "id".into(), type_oid: 20 }]);

@@ -228,9 +228,8 @@ impl Session {
         if channel.key.1 != join || channel.attempt != attempt {
             return;
         }
-        let say = |ok, text: &str| {
-            channel.system(self.version, Extension::PostgresChanges, ok, text)
-        };
+        let say =
+            |ok, text: &str| channel.system(self.version, Extension::PostgresChanges, ok, text);
         match result {
             Ok(subscriptions) => {
                 let knobs = self.shared.faults.knobs();

@@ -106,7 +106,8 @@ fn replication_config(
     if database.is_empty() {
         return Err(StreamError::Address("no database in it"));
     }
-    let socket = url.query_pairs().find(|(key, _)| key == "host").map(|(_, value)| value.into_owned());
+    let socket =
+        url.query_pairs().find(|(key, _)| key == "host").map(|(_, value)| value.into_owned());
     let host = socket.or_else(|| url.host_str().map(decode)).unwrap_or_else(|| "127.0.0.1".into());
     let user = decode(url.username());
     let password = decode(url.password().unwrap_or_default());
@@ -116,7 +117,9 @@ fn replication_config(
         .with_status_interval(Duration::from_secs(1))
         .with_wakeup_interval(Duration::from_secs(1))
         // The text forms that the encoding of records expects.
-        .with_options("-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=1"))
+        .with_options(
+            "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=1",
+        ))
 }
 
 /// The transaction whose changes are arriving.
@@ -264,9 +267,11 @@ mod tests {
 
     #[test]
     fn reads_database_addresses() {
-        let read = |url: &str| replication_config(url, "s", "p").ok().map(|c| {
-            (c.host.clone(), c.port, c.user.clone(), c.password.clone(), c.database.clone())
-        });
+        let read = |url: &str| {
+            replication_config(url, "s", "p").ok().map(|c| {
+                (c.host.clone(), c.port, c.user.clone(), c.password.clone(), c.database.clone())
+            })
+        };
         let full = read("postgres://a%40b:p%2Bw+d@127.0.0.1:5433/db?sslmode=disable");
         let want = ("127.0.0.1".into(), 5433, "a@b".into(), "p+w+d".into(), "db".into());
         assert_eq!(full, Some(want));

@@ -93,12 +93,11 @@ async fn resolve_one(
     if tables.is_empty() {
         return Ok(Vec::new());
     }
-    let known: bool = sqlx::query_scalar(
-        "select exists (select 1 from pg_catalog.pg_roles where rolname = $1)",
-    )
-    .bind(role)
-    .fetch_one(pool)
-    .await?;
+    let known: bool =
+        sqlx::query_scalar("select exists (select 1 from pg_catalog.pg_roles where rolname = $1)")
+            .bind(role)
+            .fetch_one(pool)
+            .await?;
     if !known {
         let message = format!("role {role:?} does not exist");
         return Err(Failure::Exception(exception("42704", &message)));
@@ -112,8 +111,8 @@ async fn resolve_one(
             .collect::<Result<Vec<(String, String)>, sqlx::Error>>()?;
         for filter in &params.filters {
             let found = columns.iter().find(|(name, _)| *name == filter.column);
-            let (_, kind) =
-                found.ok_or_else(|| raise(format!("invalid column for filter {}", filter.column)))?;
+            let (_, kind) = found
+                .ok_or_else(|| raise(format!("invalid column for filter {}", filter.column)))?;
             check_value(pool, filter, kind).await?;
         }
         for name in params.select.iter().flatten() {

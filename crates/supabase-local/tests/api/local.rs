@@ -47,19 +47,16 @@ pub async fn start(schema: &'static str, adjust: impl FnOnce(&mut LocalConfig)) 
 }
 
 /// Runs SQL text that a test has put together.
-#[allow(dead_code, reason = "not every test binary needs it")]
 pub async fn sql(server: &LocalSupabase, text: impl Into<String>) {
     sqlx::raw_sql(AssertSqlSafe(text.into())).execute(server.pool()).await.unwrap();
 }
 
 /// A websocket, spoken to in either version.
-#[allow(dead_code, reason = "not every test binary needs it")]
 pub struct Client {
     pub socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     pub vsn: &'static str,
 }
 
-#[allow(dead_code, reason = "not every test binary needs all of it")]
 impl Client {
     pub async fn open(server: &LocalSupabase, vsn: &'static str, key: &str) -> Self {
         let url = server.url().replace("http", "ws");
