@@ -1,0 +1,8 @@
+//! The API in front of a real PostgreSQL, spoken to as clients speak to it.
+
+mod auth;
+mod cli;
+mod delivery;
+mod faults;
+mod local;
+mod realtime;
