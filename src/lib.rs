@@ -6,3 +6,7 @@
 
 pub mod clock;
 pub mod model;
+pub mod notify;
+#[cfg(feature = "dev")]
+pub mod sinks;
+pub mod store;
