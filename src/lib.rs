@@ -5,4 +5,5 @@
 //! `ARCHITECTURE.md` is the map; each folder's `mod.rs` says what lives in it.
 
 pub mod clock;
+pub mod feed;
 pub mod model;
