@@ -5,6 +5,7 @@
 //! `ARCHITECTURE.md` is the map; each folder's `mod.rs` says what lives in it.
 
 pub mod clock;
+pub mod feed;
 pub mod model;
 pub mod notify;
 #[cfg(feature = "dev")]

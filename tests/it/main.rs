@@ -1,1 +1,4 @@
 //! Integration tests: one binary, one module per area, real Postgres, HTTP, websockets and SMTP.
+
+mod feed;
+mod support;
