@@ -37,3 +37,8 @@ pub use sentence::sentence;
 pub use smtp::Mailer;
 pub use smtp_config::{SmtpConfig, SmtpConfigError};
 pub use test_send::{TestReport, probe, send_test};
+
+#[cfg(test)]
+mod rendering_tests;
+#[cfg(test)]
+mod samples;
