@@ -23,3 +23,7 @@ pub mod token;
 ///
 /// It must not look like a browser's, because Supabase refuses secret keys from those.
 pub const USER_AGENT: &str = concat!("meshhook-errors/", env!("CARGO_PKG_VERSION"));
+pub mod feed;
+pub mod notify;
+#[cfg(feature = "dev")]
+pub mod sinks;
