@@ -397,11 +397,14 @@ $$
 $$;
 comment on function error_tracking.display_names(uuid[]) is
   'What people call these projects and workflows; messages show names and not ids.';
+
 drop trigger if exists touch_updated_at on public.alert_rules;
 create trigger touch_updated_at before update on public.alert_rules
   for each row execute function error_tracking.touch_updated_at();
+
 create or replace function error_tracking.channel_changed() returns trigger
 language plpgsql set search_path = '' as
+$$
 begin
   new.updated_at := now();
   new.state := 'ok';
@@ -409,7 +412,8 @@ begin
   new.broken_at := null;
   return new;
 end $$;
-comment on function error_tracking.channel_changed() is 'A change by a person mends a broken channel; the daemon''s own notes on deliveries are no change.';
+comment on function error_tracking.channel_changed() is
+  'A change by a person mends a broken channel; the daemon''s own notes on deliveries are no change.';
 drop trigger if exists touch_updated_at on public.alert_channels;
 create trigger touch_updated_at before update of name, config, enabled on public.alert_channels
   for each row execute function error_tracking.channel_changed();
