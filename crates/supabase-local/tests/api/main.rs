@@ -4,5 +4,6 @@ mod auth;
 mod cli;
 mod delivery;
 mod faults;
+mod js_client;
 mod local;
 mod realtime;
