@@ -2,30 +2,29 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
 use tokio::{
-    sync::{oneshot, watch},
+    sync::{mpsc, watch},
     time,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::decider::{DeciderHandle, Message, NeedsHistory};
+use super::decider::{DeciderHandle, Message};
 use crate::{
     clock::Clock,
     engine::RunCount,
-    feed::{FeedHandle, hydrate},
+    feed::{FeedInput, Hydrate},
     model::{Metric, Rule, RuleError, Span},
     store::{
-        incidents,
+        Db, StoreError, incidents,
         rules::{self, RuleBook},
-        runs::RunTally,
+        runs::{self, RunTally, Runs},
     },
 };
 
 /// Between looks at the configuration; a change must take effect within 2 s.
 const EVERY: Duration = Duration::from_millis(500);
 /// How long one look may take.
-const TIME_LIMIT: Duration = Duration::from_secs(30);
+const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// Looks between polls of the workflow runs: every 2 s.
 const LOOKS_PER_RUN_POLL: u32 = 4;
 
@@ -33,11 +32,8 @@ const LOOKS_PER_RUN_POLL: u32 = 4;
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
     /// The database did not answer, or not well.
-    #[error("the configuration cannot be read: {0}")]
-    Database(#[from] sqlx::Error),
-    /// It took too long.
-    #[error("reading the configuration takes longer than {} s", TIME_LIMIT.as_secs())]
-    TooSlow,
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The daemon is stopping.
     #[error("the decider has ended")]
     Ended,
@@ -45,14 +41,15 @@ pub enum WatchError {
 
 /// The task that watches.
 pub struct Configuration {
-    pool: PgPool,
+    db: Db,
     clock: Clock,
     decider: DeciderHandle,
-    feed: FeedHandle,
+    feed: mpsc::Sender<FeedInput>,
     version: i64,
     rules: Vec<Rule>,
     tally: RunTally,
-    marks: u64,
+    /// The last replay that was asked for; 0 is the one at the start.
+    replay: u64,
     invalid: watch::Sender<Vec<RuleError>>,
 }
 
@@ -60,15 +57,15 @@ impl Configuration {
     /// A watcher that knows `book` as of `version`, and the runs in `tally`.
     #[must_use]
     pub fn new(
-        pool: PgPool,
+        db: Db,
         clock: Clock,
-        (decider, feed): (DeciderHandle, FeedHandle),
+        (decider, feed): (DeciderHandle, mpsc::Sender<FeedInput>),
         (version, book): (i64, &RuleBook),
         tally: RunTally,
     ) -> (Self, watch::Receiver<Vec<RuleError>>) {
         let (invalid, receiver) = watch::channel(book.invalid.clone());
         let rules = book.rules.clone();
-        let this = Self { pool, clock, decider, feed, version, rules, tally, marks: 0, invalid };
+        let this = Self { db, clock, decider, feed, version, rules, tally, replay: 0, invalid };
         (this, receiver)
     }
 
@@ -84,9 +81,7 @@ impl Configuration {
             }
             let looked = tokio::select! {
                 () = cancel.cancelled() => return,
-                looked = time::timeout(TIME_LIMIT, self.look(look)) => {
-                    looked.unwrap_or(Err(WatchError::TooSlow))
-                }
+                looked = self.look(look) => looked,
             };
             match looked {
                 Ok(()) => failing = false,
@@ -102,19 +97,18 @@ impl Configuration {
     }
 
     async fn look(&mut self, look: u32) -> Result<(), WatchError> {
-        let version = rules::config_version(&self.pool).await?;
+        let version = rules::config_version(&self.db, TIME_LIMIT).await?;
         if version != self.version {
             self.take(version).await?;
         } else if look.is_multiple_of(LOOKS_PER_RUN_POLL) && longest_ratio(&self.rules).is_some() {
-            let (fresh, _) = self.poll_runs(Span::ZERO).await?;
-            self.send_runs(fresh).await?;
+            self.poll_runs(Span::ZERO).await?;
         }
         Ok(())
     }
 
     async fn take(&mut self, version: i64) -> Result<(), WatchError> {
-        let book = rules::load(&self.pool).await?;
-        let acknowledged = incidents::acknowledgements(&self.pool).await?;
+        let book = rules::load(&self.db, TIME_LIMIT).await?;
+        let acknowledged = incidents::acknowledgements(&self.db, TIME_LIMIT).await?;
         self.send(Message::Acknowledged(acknowledged)).await?;
         if book.rules != self.rules || book.invalid != *self.invalid.borrow() {
             for error in &book.invalid {
@@ -128,60 +122,59 @@ impl Configuration {
         Ok(())
     }
 
-    /// New rules are taken at a mark of the feed's stream, so that each row reaches them either as
-    /// history or as news, and none as both.
+    /// New rules are taken where a replay begins in the feed's stream, so that each row reaches them
+    /// either as history or as news, and none as both.
     async fn change_rules(&mut self, book: RuleBook) -> Result<(), WatchError> {
         let rules = book.rules.clone();
-        let ratio = longest_ratio(&rules);
-        let mut all_runs = Vec::new();
-        if let Some(span) = ratio {
-            let (fresh, all) = self.poll_runs(span).await?;
-            self.send_runs(fresh).await?;
-            all_runs = all;
-        }
-        self.marks += 1;
-        let (reply, answer) = oneshot::channel();
-        self.send(Message::Rules { book, mark: self.marks, reply }).await?;
-        if !self.feed.mark(self.marks).await {
-            return Err(WatchError::Ended);
-        }
-        let NeedsHistory { rules: needing, accounted } =
-            answer.await.map_err(|_| WatchError::Ended)?;
-        if let Some(span) = needing.iter().map(|(_, span)| *span).max() {
-            let ids: Vec<_> = needing.iter().map(|(id, _)| *id).collect();
-            let since = self.clock.database_now() - span;
-            let decider = &self.decider;
-            hydrate(&self.pool, since, &accounted, |events| {
-                let message = Message::History { rules: ids.clone(), events };
-                async move {
-                    decider.send(message).await;
-                }
-            })
-            .await?;
-            if !all_runs.is_empty() {
-                self.send(Message::RunHistory { rules: ids.clone(), runs: all_runs }).await?;
-            }
-            self.send(Message::HistoryComplete(ids)).await?;
-        }
+        let runs = match longest_ratio(&rules) {
+            Some(span) => self.poll_runs(span).await?,
+            None => Vec::new(),
+        };
+        // Which of them start with empty windows is the engine's to say; asking for too much only
+        // costs the reading.
+        let differing = rules.iter().filter(|rule| !self.rules.contains(rule));
+        let window = differing.map(|rule| rule.window).max().unwrap_or_default();
+        self.replay += 1;
+        self.send(Message::Rules { book, runs, replay: self.replay }).await?;
+        let wish = Hydrate { id: self.replay, window: window + window_slack(window), project: None };
+        self.feed.send(FeedInput::Hydrate(wish)).await.map_err(|_| WatchError::Ended)?;
         self.rules = rules;
         Ok(())
     }
 
-    /// Runs that were not counted yet, and all runs of at least the last `span`.
-    async fn poll_runs(
-        &mut self,
-        span: Span,
-    ) -> Result<(Vec<RunCount>, Vec<RunCount>), WatchError> {
-        Ok(self.tally.poll(&self.pool, self.clock.database_now(), span).await?)
-    }
-
-    async fn send_runs(&self, runs: Vec<RunCount>) -> Result<(), WatchError> {
-        if runs.is_empty() { Ok(()) } else { self.send(Message::Runs(runs)).await }
+    /// Tells the decider of runs that were not counted yet, and returns all of the last `span`.
+    async fn poll_runs(&mut self, span: Span) -> Result<Vec<RunCount>, WatchError> {
+        let until = self.clock.database_now();
+        let since = self.tally.since().min(until - span);
+        let all = runs::count(&self.db, since, until, TIME_LIMIT).await?;
+        let overlap = self.tally.since();
+        let recent: Vec<Runs> = all.iter().copied().filter(|runs| runs.at >= overlap).collect();
+        let fresh: Vec<RunCount> =
+            self.tally.apply(&recent, until).into_iter().map(run_count).collect();
+        if !fresh.is_empty() {
+            self.send(Message::Runs(fresh)).await?;
+        }
+        Ok(all.into_iter().map(run_count).collect())
     }
 
     async fn send(&self, message: Message) -> Result<(), WatchError> {
         if self.decider.send(message).await { Ok(()) } else { Err(WatchError::Ended) }
     }
+}
+
+/// Runs as the engine takes them.
+pub(super) fn run_count(runs: Runs) -> RunCount {
+    RunCount {
+        project_id: runs.project_id,
+        workflow_id: runs.workflow_id,
+        started_at: runs.at,
+        count: u32::try_from(runs.count).unwrap_or(u32::MAX),
+    }
+}
+
+/// A window covers up to one bucket, a sixtieth, more than its length.
+fn window_slack(window: Span) -> Span {
+    Span::from_micros(window.micros() / 60)
 }
 
 /// The longest window of a ratio rule; none where there is no such rule.

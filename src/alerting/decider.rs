@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use sqlx::PgPool;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time,
@@ -18,14 +17,18 @@ use super::writer::{Batch, Written};
 use crate::{
     clock::Clock,
     engine::{Engine, Input, ProjectRates, Rates, RunCount, Stats},
-    feed::{FeedOutput, Ranges},
-    model::{ErrorEvent, OpenIncident, Rule, Span, Timestamp, Transition},
-    store::{incidents, rules::RuleBook},
+    feed::FeedOutput,
+    lease::Leadership,
+    model::{OpenIncident, Rule, Span, Transition},
+    store::{Db, Fence, incidents, rules::RuleBook},
 };
 
 /// Decisions go to the writer after this many events at the latest, so that the first of a long
 /// catch-up do not wait for its last.
 const EVENTS_PER_FLUSH: usize = 512;
+
+/// Dashboards show the last hour, whatever the rules need.
+const LIVE_HISTORY: Span = Span::from_secs(3_600);
 
 /// How long the look-up of open incidents may take before it is given up and tried again.
 const RESTORE_LIMIT: Duration = Duration::from_secs(10);
@@ -33,46 +36,21 @@ const RESTORE_LIMIT: Duration = Duration::from_secs(10);
 /// What the rest of the daemon asks of the decider.
 #[derive(Debug)]
 pub enum Message {
-    /// New rules, to be taken at this mark of the feed's stream.
+    /// New rules, to be taken where the feed's replay with this id begins.
     Rules {
         /// The rules.
         book: RuleBook,
-        /// The mark's number, which the sender asks the feed for next.
-        mark: u64,
-        /// Answered at the mark: which rules need history, and what had been counted by then.
-        reply: oneshot::Sender<NeedsHistory>,
-    },
-    /// Rows of the past for rules whose windows are being refilled.
-    History {
-        /// The rules.
-        rules: Vec<Uuid>,
-        /// The rows.
-        events: Vec<ErrorEvent>,
-    },
-    /// Runs of the past for rules whose windows are being refilled.
-    RunHistory {
-        /// The rules.
-        rules: Vec<Uuid>,
-        /// The runs.
+        /// Runs of the past, for ratio rules whose windows start empty.
         runs: Vec<RunCount>,
+        /// The replay's id, which the sender asks the feed for next.
+        replay: u64,
     },
-    /// The rules' windows are full again.
-    HistoryComplete(Vec<Uuid>),
     /// Further runs were started.
     Runs(Vec<RunCount>),
     /// Open incidents, and whether somebody has acknowledged them.
     Acknowledged(HashMap<Uuid, bool>),
     /// What is the state of affairs?
     Inspect(oneshot::Sender<Inspection>),
-}
-
-/// Which rules must be told of the past, and which rows they must be told of.
-#[derive(Debug)]
-pub struct NeedsHistory {
-    /// The rules and the length of their windows.
-    pub rules: Vec<(Uuid, Span)>,
-    /// The numbers that were counted before the rules were taken.
-    pub accounted: Ranges,
 }
 
 /// The state of the engine, for `dev`, metrics and tests.
@@ -122,8 +100,8 @@ pub struct Connections {
     pub feed: mpsc::Receiver<FeedOutput>,
     /// Everything else.
     pub messages: mpsc::Receiver<Message>,
-    /// The fence, while this instance leads.
-    pub leadership: watch::Receiver<Option<i64>>,
+    /// Whether this instance leads.
+    pub leadership: Leadership,
     /// What became of the decisions.
     pub written: watch::Receiver<Written>,
     /// Where decisions go.
@@ -135,62 +113,58 @@ pub struct Decider {
     engine: Engine,
     rates: Rates,
     board: LiveBoard,
-    pool: PgPool,
+    db: Db,
     clock: Clock,
-    rules: Vec<Uuid>,
+    rules: Vec<Rule>,
+    /// Whether the history at the start has been replayed.
+    hydrated: bool,
     /// The fence under which decisions are taken; none while another instance leads.
-    fence: Option<i64>,
-    /// A fence under which we may lead as soon as the open incidents are known.
-    restore_for: Option<i64>,
-    pending_rules: Option<(RuleBook, u64, oneshot::Sender<NeedsHistory>)>,
+    fence: Option<Fence>,
+    /// A fence under which we may lead as soon as history and open incidents are known.
+    candidate: Option<Fence>,
+    pending_rules: Option<(RuleBook, Vec<RunCount>, u64)>,
+    /// Rules whose windows a replay refills, by the replay's id.
+    refilling: HashMap<u64, Vec<Uuid>>,
     decided: Vec<Transition>,
 }
 
 impl Decider {
     /// A decider with these rules and empty windows.
     #[must_use]
-    pub fn new(pool: PgPool, clock: Clock, board: LiveBoard, rules: &[Rule]) -> Self {
+    pub fn new(db: Db, clock: Clock, board: LiveBoard, rules: Vec<Rule>) -> Self {
         let mut decider = Self {
             engine: Engine::new(),
             rates: Rates::default(),
             board,
-            pool,
+            db,
             clock,
             rules: Vec::new(),
+            hydrated: false,
             fence: None,
-            restore_for: None,
+            candidate: None,
             pending_rules: None,
+            refilling: HashMap::new(),
             decided: Vec::new(),
         };
         decider.take_rules(rules);
         decider
     }
 
-    /// The longest history that the rules need, before the first event.
+    /// The longest history that the rules need.
     #[must_use]
     pub fn history_needed(&self) -> Span {
-        self.engine.rules_needing_history().into_iter().map(|(_, span)| span).max().unwrap_or_default()
+        self.engine
+            .rules_needing_history()
+            .into_iter()
+            .map(|(_, span)| span)
+            .max()
+            .unwrap_or_default()
+            .max(LIVE_HISTORY)
     }
 
-    /// Fills windows with rows that were counted before the start, in order of their numbers.
-    pub fn replay(&mut self, events: &[ErrorEvent]) {
-        for event in events {
-            self.engine.step(event.received_at, Input::Replay(event), &mut self.decided);
-            self.rates.count(event.received_at, event);
-        }
-        self.decided.clear();
-    }
-
-    /// Fills the windows of runs.
-    pub fn replay_runs(&mut self, now: Timestamp, runs: &[RunCount]) {
-        self.engine.step(now, Input::ReplayRuns(runs), &mut self.decided);
-        self.decided.clear();
-    }
-
-    /// Everything from before the start has been replayed.
-    pub fn history_complete(&mut self) {
-        let now = self.engine.now();
-        self.engine.step(now, Input::HistoryComplete { rule_id: None }, &mut self.decided);
+    /// Fills the windows of runs before the start.
+    pub fn replay_runs(&mut self, runs: &[RunCount]) {
+        self.engine.step(self.engine.now(), Input::ReplayRuns(runs), &mut self.decided);
         self.decided.clear();
     }
 
@@ -198,19 +172,16 @@ impl Decider {
     pub async fn run(mut self, mut connections: Connections, cancel: CancellationToken) {
         let mut every_second = time::interval(Duration::from_secs(1));
         every_second.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
-        let first = *connections.leadership.borrow_and_update();
-        self.leadership_changed(first, &connections.decisions).await;
+        self.leadership_changed(&connections);
         loop {
+            self.lead_if_possible(&connections.decisions).await;
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => break,
-                Ok(()) = connections.leadership.changed() => {
-                    let fence = *connections.leadership.borrow_and_update();
-                    self.leadership_changed(fence, &connections.decisions).await;
-                }
+                true = connections.leadership.changed() => self.leadership_changed(&connections),
                 Ok(()) = connections.written.changed() => {
-                    let refused = connections.written.borrow_and_update().refused_fence;
-                    if refused.is_some() && refused >= self.fence {
+                    let refused = connections.written.borrow_and_update().refused;
+                    if refused.is_some() && refused == self.fence {
                         self.fence = None;
                     }
                 }
@@ -222,8 +193,7 @@ impl Decider {
                     None => break,
                 },
                 _ = every_second.tick() => {
-                    let now = self.clock.database_now();
-                    self.board.put(self.rates.take_changed(now));
+                    self.board.put(self.rates.take_changed(self.clock.database_now()));
                     self.publish_gauges();
                 }
             }
@@ -232,7 +202,7 @@ impl Decider {
 
     async fn output(&mut self, output: FeedOutput, decisions: &mpsc::Sender<Batch>) {
         match output {
-            FeedOutput::Events(events) => {
+            FeedOutput::New(events) => {
                 for events in events.chunks(EVENTS_PER_FLUSH) {
                     for event in events {
                         let input = match self.fence {
@@ -246,55 +216,78 @@ impl Decider {
                 }
             }
             FeedOutput::CompleteThrough(now) => {
-                if let Some(fence) = self.restore_for {
-                    self.restore(fence, decisions).await;
-                }
-                if self.fence.is_some() {
-                    self.engine.step(now, Input::Tick, &mut self.decided);
-                } else {
-                    self.engine.step(now, Input::ReplayRuns(&[]), &mut self.decided);
-                }
-                self.flush(decisions).await;
+                let input = match self.fence {
+                    Some(_) => Input::Tick,
+                    None => Input::ReplayRuns(&[]),
+                };
+                self.engine.step(now, input, &mut self.decided);
             }
-            FeedOutput::Marked { id, accounted } => {
-                if let Some((book, _, reply)) =
-                    self.pending_rules.take_if(|(_, mark, _)| *mark == id)
+            FeedOutput::ReplayBegin { id } => self.replay_begins(id, decisions).await,
+            FeedOutput::Replay { id: 0, events } => {
+                for event in &events {
+                    self.engine.step(event.received_at, Input::Replay(event), &mut self.decided);
+                    self.rates.count(event.received_at, event);
+                }
+                self.decided.clear();
+            }
+            FeedOutput::Replay { id, events } => {
+                let rules = self.refilling.get(&id).map_or(&[][..], Vec::as_slice);
+                for (event, rule_id) in
+                    events.iter().flat_map(|event| rules.iter().map(move |rule| (event, *rule)))
                 {
-                    self.take_rules(&book.rules);
-                    let batch = Batch::Rules(book.rules, book.descriptions);
-                    let _ = decisions.send(batch).await;
-                    let rules = self.engine.rules_needing_history();
-                    let _ = reply.send(NeedsHistory { rules, accounted });
-                    self.flush(decisions).await;
+                    let input = Input::ReplayFor { rule_id, event };
+                    self.engine.step(self.engine.now(), input, &mut self.decided);
                 }
             }
+            FeedOutput::ReplayEnd { id: 0 } => {
+                self.hydrated = true;
+                let input = Input::HistoryComplete { rule_id: None };
+                self.engine.step(self.engine.now(), input, &mut self.decided);
+                self.decided.clear();
+            }
+            FeedOutput::ReplayEnd { id } => {
+                for rule_id in self.refilling.remove(&id).unwrap_or_default() {
+                    let input = Input::HistoryComplete { rule_id: Some(rule_id) };
+                    self.engine.step(self.engine.now(), input, &mut self.decided);
+                }
+            }
+            FeedOutput::Reset { .. } => self.reset(),
         }
+        self.flush(decisions).await;
+    }
+
+    /// New rules are taken here, in between two events of the stream.
+    async fn replay_begins(&mut self, id: u64, decisions: &mpsc::Sender<Batch>) {
+        let Some((book, runs, _)) = self.pending_rules.take_if(|(_, _, replay)| *replay == id)
+        else {
+            return;
+        };
+        let _ = decisions.send(Batch::Rules(book.rules.clone(), book.descriptions)).await;
+        self.take_rules(book.rules);
+        let needing: Vec<Uuid> =
+            self.engine.rules_needing_history().into_iter().map(|(rule, _)| rule).collect();
+        for rule_id in &needing {
+            let input = Input::ReplayRunsFor { rule_id: *rule_id, runs: &runs };
+            self.engine.step(self.engine.now(), input, &mut self.decided);
+        }
+        self.refilling.insert(id, needing);
+    }
+
+    /// The database was set back: every window starts anew, from the history that follows.
+    fn reset(&mut self) {
+        self.engine = Engine::new();
+        self.rates = Rates::default();
+        self.refilling.clear();
+        self.hydrated = false;
+        self.candidate = self.fence.take().or(self.candidate);
+        let rules = std::mem::take(&mut self.rules);
+        self.take_rules(rules);
     }
 
     async fn message(&mut self, message: Message, decisions: &mpsc::Sender<Batch>) {
         match message {
-            Message::Rules { book, mark, reply } => {
-                self.pending_rules = Some((book, mark, reply));
-            }
-            Message::History { rules, events } => {
-                for event in &events {
-                    for rule_id in &rules {
-                        let input = Input::ReplayFor { rule_id: *rule_id, event };
-                        self.engine.step(self.engine.now(), input, &mut self.decided);
-                    }
-                }
-            }
-            Message::RunHistory { rules, runs } => {
-                for rule_id in rules {
-                    let input = Input::ReplayRunsFor { rule_id, runs: &runs };
-                    self.engine.step(self.engine.now(), input, &mut self.decided);
-                }
-            }
-            Message::HistoryComplete(rules) => {
-                for rule_id in rules {
-                    let input = Input::HistoryComplete { rule_id: Some(rule_id) };
-                    self.engine.step(self.engine.now(), input, &mut self.decided);
-                }
+            Message::Rules { book, runs, replay } => {
+                self.pending_rules = Some((book, runs, replay));
             }
             Message::Runs(runs) => {
                 let input = match self.fence {
@@ -332,39 +325,37 @@ impl Decider {
         let _ = decisions.send(Batch::Transitions { fence, transitions }).await;
     }
 
-    async fn leadership_changed(&mut self, fence: Option<i64>, decisions: &mpsc::Sender<Batch>) {
+    fn leadership_changed(&mut self, connections: &Connections) {
         self.fence = None;
-        self.restore_for = fence;
-        if let Some(fence) = fence {
-            self.restore(fence, decisions).await;
-        }
+        self.candidate = connections.leadership.fence();
     }
 
     /// Learns which incidents are open; only then may this instance decide.
-    async fn restore(&mut self, fence: i64, decisions: &mpsc::Sender<Batch>) {
-        let open = match time::timeout(RESTORE_LIMIT, incidents::load_open(&self.pool)).await {
-            Ok(Ok(open)) => open,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "open incidents could not be read yet; not deciding until they are");
+    async fn lead_if_possible(&mut self, decisions: &mpsc::Sender<Batch>) {
+        let Some(fence) = self.candidate.filter(|_| self.hydrated) else { return };
+        let open = match incidents::load_open(&self.db, RESTORE_LIMIT).await {
+            Ok(open) => open,
+            Err(error) => {
+                tracing::warn!(%error, "not deciding before the open incidents are known");
+                time::sleep(Duration::from_millis(200)).await;
                 return;
             }
-            Err(_) => return,
         };
         let _ = decisions.send(Batch::Open(open.clone())).await;
-        self.restore_for = None;
+        self.candidate = None;
         self.fence = Some(fence);
         self.engine.step(self.engine.now(), Input::Restore(open), &mut self.decided);
         self.flush(decisions).await;
     }
 
-    fn take_rules(&mut self, rules: &[Rule]) {
-        self.rules = rules.iter().map(|rule| rule.id).collect();
-        let now = self.engine.now().max(Timestamp::from_micros(0));
-        self.engine.step(now, Input::Rules(rules.to_vec()), &mut self.decided);
+    fn take_rules(&mut self, rules: Vec<Rule>) {
+        let now = self.engine.now();
+        self.engine.step(now, Input::Rules(rules.clone()), &mut self.decided);
+        self.rules = rules;
     }
 
     fn inspect(&self) -> Inspection {
-        let total = |rule: &Uuid| (*rule, self.engine.total_of(*rule));
+        let total = |rule: &Rule| (rule.id, self.engine.total_of(rule.id));
         Inspection {
             stats: self.engine.stats(),
             total_in_windows: self.engine.total_in_windows(),

@@ -1,16 +1,24 @@
 //! Turns a transition into the facts of a message: names instead of ids, titles, a link.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
-use sqlx::PgPool;
 use url::Url;
 use uuid::Uuid;
 
 use crate::{
     model::{GroupField, Rule, Timestamp, Transition, TransitionKind},
     notify::{IncidentFacts, NotificationFacts, ProjectFacts, RuleFacts},
-    store::incidents::{self, Decision},
+    store::{
+        Db, StoreError,
+        incidents::{self, Decision},
+    },
 };
+
+/// How long a look-up of names may take.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// More names than this are not remembered; a hostile group-by must not fill the memory.
 const MAX_NAMES: usize = 10_000;
@@ -21,7 +29,7 @@ pub struct Names(HashMap<Uuid, Option<String>>);
 
 impl Names {
     /// Looks up those of `ids` that are not known yet.
-    async fn learn(&mut self, pool: &PgPool, ids: HashSet<Uuid>) -> Result<(), sqlx::Error> {
+    async fn learn(&mut self, db: &Db, ids: HashSet<Uuid>) -> Result<(), StoreError> {
         let missing: Vec<Uuid> = ids.into_iter().filter(|id| !self.0.contains_key(id)).collect();
         if missing.is_empty() {
             return Ok(());
@@ -29,7 +37,7 @@ impl Names {
         if self.0.len() + missing.len() > MAX_NAMES {
             self.0.clear();
         }
-        let mut found = incidents::display_names(pool, &missing).await?;
+        let mut found = incidents::display_names(db, &missing, TIME_LIMIT).await?;
         self.0.extend(missing.into_iter().map(|id| (id, found.remove(&id))));
         Ok(())
     }
@@ -79,11 +87,11 @@ impl Narrator {
     /// Whatever the database answers to the look-up of names and titles.
     pub async fn decisions(
         &mut self,
-        pool: &PgPool,
+        db: &Db,
         transitions: &[Transition],
-    ) -> Result<Vec<Decision>, sqlx::Error> {
+    ) -> Result<Vec<Decision>, StoreError> {
         let ids = transitions.iter().flat_map(|transition| self.ids_of(transition)).collect();
-        self.names.learn(pool, ids).await?;
+        self.names.learn(db, ids).await?;
         let samples: Vec<Uuid> = transitions
             .iter()
             .filter(|transition| is_told(transition.kind))
@@ -92,7 +100,7 @@ impl Narrator {
         let titles = if samples.is_empty() {
             HashMap::new()
         } else {
-            incidents::sample_messages(pool, &samples).await?
+            incidents::sample_messages(db, &samples, TIME_LIMIT).await?
         };
         Ok(transitions.iter().map(|transition| self.decision(transition, &titles)).collect())
     }

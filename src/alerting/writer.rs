@@ -2,19 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::PgPool;
 use tokio::{
     sync::{Notify, mpsc, watch},
     time,
 };
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::facts::Narrator;
 use crate::{
     backoff::Backoff,
     model::{OpenIncident, Rule, Transition},
-    store::incidents::{self, Decision, Recorded},
+    store::{
+        Db, Fence, StoreError,
+        incidents::{self, Decision},
+    },
 };
 
 /// How long one statement may take before it is given up and tried again.
@@ -26,7 +27,7 @@ pub enum Batch {
     /// Decisions of the leader with this fence.
     Transitions {
         /// The fence under which they were decided.
-        fence: i64,
+        fence: Fence,
         /// The decisions, in order of time.
         transitions: Vec<Transition>,
     },
@@ -39,32 +40,30 @@ pub enum Batch {
 /// What the writer did last; the decider steps down when it was refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
-    /// The highest fence under which a write was refused.
-    pub refused_fence: Option<i64>,
+    /// The fence under which a write was last refused.
+    pub refused: Option<Fence>,
     /// Times that decisions could not be stored for a reason that repeating will not mend.
     pub rejected: u64,
 }
 
 /// The task that writes.
 pub struct Writer {
-    pool: PgPool,
-    instance: Uuid,
+    db: Db,
     narrator: Narrator,
     wake: Arc<Notify>,
     written: watch::Sender<Written>,
 }
 
 impl Writer {
-    /// A writer for `instance` that wakes the dispatcher through `wake`.
+    /// A writer that wakes the dispatcher through `wake`.
     #[must_use]
     pub fn new(
-        pool: PgPool,
-        instance: Uuid,
+        db: Db,
         narrator: Narrator,
         wake: Arc<Notify>,
     ) -> (Self, watch::Receiver<Written>) {
         let (written, receiver) = watch::channel(Written::default());
-        (Self { pool, instance, narrator, wake, written }, receiver)
+        (Self { db, narrator, wake, written }, receiver)
     }
 
     /// Writes until the senders are gone, or `cancel` is cancelled and the queue is empty.
@@ -89,7 +88,7 @@ impl Writer {
     }
 
     /// Tries until the decisions are stored, or refused because another instance leads.
-    async fn write(&mut self, fence: i64, transitions: &[Transition], cancel: &CancellationToken) {
+    async fn write(&mut self, fence: Fence, transitions: &[Transition], cancel: &CancellationToken) {
         let backoff = Backoff::default();
         for attempt in 0.. {
             let error = match self.try_write(fence, transitions).await {
@@ -114,7 +113,7 @@ impl Writer {
     }
 
     /// One bad decision must not cost the others.
-    async fn write_singly(&mut self, fence: i64, transitions: &[Transition]) {
+    async fn write_singly(&mut self, fence: Fence, transitions: &[Transition]) {
         for transition in transitions {
             let one = std::slice::from_ref(transition);
             if let Err(error) = self.try_write(fence, one).await {
@@ -130,30 +129,28 @@ impl Writer {
 
     async fn try_write(
         &mut self,
-        fence: i64,
+        fence: Fence,
         transitions: &[Transition],
-    ) -> Result<(), sqlx::Error> {
-        let decisions = self.narrator.decisions(&self.pool, transitions).await?;
-        let record = incidents::record(&self.pool, self.instance, fence, &decisions);
-        let recorded = match time::timeout(TIME_LIMIT, record).await {
-            Ok(recorded) => recorded?,
-            Err(_) => return Err(sqlx::Error::PoolTimedOut),
-        };
-        match recorded {
-            Recorded::Written { messages } => {
+    ) -> Result<(), StoreError> {
+        let decisions = self.narrator.decisions(&self.db, transitions).await?;
+        match incidents::record(&self.db, &fence, &decisions, TIME_LIMIT).await {
+            Ok(messages) => {
                 if messages > 0 {
                     self.wake.notify_one();
                 }
                 log(&decisions);
+                Ok(())
             }
-            Recorded::Fenced => {
-                tracing::warn!(fence, "another instance leads; decisions were not stored");
-                self.written.send_modify(|written| {
-                    written.refused_fence = written.refused_fence.max(Some(fence));
-                });
+            Err(StoreError::FenceLost) => {
+                tracing::warn!(
+                    fence = fence.number,
+                    "another instance leads; decisions were not stored"
+                );
+                self.written.send_modify(|written| written.refused = Some(fence));
+                Ok(())
             }
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 }
 
@@ -173,10 +170,10 @@ fn log(decisions: &[Decision]) {
 }
 
 /// Whether the database refused the data itself: classes 22 (data) and 23 (integrity).
-fn is_permanent(error: &sqlx::Error) -> bool {
-    error
+fn is_permanent(error: &StoreError) -> bool {
+    let StoreError::Database { source, .. } = error else { return false };
+    source
         .as_database_error()
         .and_then(|error| error.code())
         .is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
 }
-
