@@ -150,11 +150,11 @@ impl Configuration {
         let overlap = self.tally.since();
         let recent: Vec<Runs> = all.iter().copied().filter(|runs| runs.at >= overlap).collect();
         let fresh: Vec<RunCount> =
-            self.tally.apply(&recent, until).into_iter().map(run_count).collect();
+            self.tally.apply(&recent, until).into_iter().map(RunCount::from).collect();
         if !fresh.is_empty() {
             self.send(Message::Runs(fresh)).await?;
         }
-        Ok(all.into_iter().map(run_count).collect())
+        Ok(all.into_iter().map(RunCount::from).collect())
     }
 
     async fn send(&self, message: Message) -> Result<(), WatchError> {
@@ -162,13 +162,14 @@ impl Configuration {
     }
 }
 
-/// Runs as the engine takes them.
-pub(super) fn run_count(runs: Runs) -> RunCount {
-    RunCount {
-        project_id: runs.project_id,
-        workflow_id: runs.workflow_id,
-        started_at: runs.at,
-        count: u32::try_from(runs.count).unwrap_or(u32::MAX),
+impl From<Runs> for RunCount {
+    fn from(runs: Runs) -> Self {
+        Self {
+            project_id: runs.project_id,
+            workflow_id: runs.workflow_id,
+            started_at: runs.at,
+            count: u32::try_from(runs.count).unwrap_or(u32::MAX),
+        }
     }
 }
 
