@@ -6,4 +6,6 @@
 
 pub mod clock;
 pub mod feed;
+pub mod lease;
 pub mod model;
+pub mod store;

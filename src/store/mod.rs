@@ -1,0 +1,21 @@
+//! Every query of the daemon, one file per concern; the SQL itself stands in `sql/`.
+//! No decision is taken here and nothing is kept between calls: that is for `feed`, `engine`,
+//! `notify` and `lease`.
+//! Values of `model` go in and come out; connections come from [`Db`], failures are [`StoreError`].
+//!
+//! **Leader's writes** are one transaction whose *last* statement is [`lease::check_fence`]: it locks
+//! the lease's row until the commit, so that nobody can become leader between the check and the
+//! commit. [`Link::commit_as`] does both.
+
+pub mod error;
+pub mod feed;
+pub mod lease;
+pub mod live;
+pub mod pool;
+pub mod rollup;
+pub mod runs;
+pub mod status;
+
+pub use error::{ErrorKind, StoreError};
+pub use lease::Fence;
+pub use pool::{Db, Link, PoolOptions};
