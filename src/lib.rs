@@ -13,6 +13,7 @@ pub mod engine;
 pub mod error;
 pub mod feed;
 pub mod http;
+pub mod lease;
 pub mod model;
 pub mod notify;
 pub mod realtime;

@@ -19,8 +19,7 @@ pub use batch::Batch;
 
 use std::{collections::BTreeMap, ops::Range};
 
-use super::ranges::{RangeSet, width};
-use crate::model::{Span, Timestamp};
+use crate::model::{RangeSet, Span, Timestamp, width};
 
 /// Which numbers are accounted for. Numbers start at 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,5 +4,14 @@
 //! Rows come in from the socket's wiring ([`FeedInput`]) and from `store::feed`; events go out as
 //! [`FeedOutput`], state as [`FeedStatus`], and what is counted to `store::rollup`.
 
+mod hearing;
+mod history;
+mod jobs;
 pub mod ledger;
-pub mod ranges;
+mod reads;
+mod saves;
+mod stream;
+mod task;
+
+pub use stream::{DatabaseHealth, FeedCommand, FeedInput, FeedOutput, FeedStatus, Hydrate};
+pub use task::{Feed, FeedHandle, FeedOptions, feed};

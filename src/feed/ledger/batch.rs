@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Ledger;
-use crate::feed::ranges::{RangeSet, width};
+use crate::model::{RangeSet, width};
 
 /// More ranges than this make a statement's parameter needlessly long.
 const MOST_RANGES: usize = 10_000;
@@ -24,13 +24,13 @@ impl Ledger {
         self.unsaved.len()
     }
 
-    /// The lowest unsaved numbers, with at most `most_rows` rows among them.
+    /// The lowest unsaved numbers up to `upto`, with at most `most_rows` rows among them.
     ///
     /// They stay unsaved until [`Ledger::saved`] is told of them.
     #[must_use]
-    pub fn unsaved(&self, most_rows: u64) -> Batch {
+    pub fn unsaved(&self, most_rows: u64, upto: i64) -> Batch {
         let mut batch = Batch::default();
-        for range in self.unsaved.iter() {
+        for range in self.unsaved.within(1..upto.saturating_add(1)) {
             let mut next = range.start;
             for empty in self.unsaved_empty.within(range.clone()) {
                 if !batch.take_rows(next..empty.start, most_rows) {

@@ -122,7 +122,7 @@ impl World {
 
     fn save(&mut self) {
         loop {
-            let batch = self.ledger.unsaved(5);
+            let batch = self.ledger.unsaved(5, i64::MAX);
             if batch.ranges.is_empty() {
                 break;
             }

@@ -41,15 +41,17 @@ fn a_hole_closes_only_by_proof() {
     assert_eq!(ledger.prove(61, &set("{[1,100)}")), 1);
     assert_eq!((ledger.low_water(), ledger.missing_count(), ledger.hole_count()), (9, 0, 0));
 
-    let batch = ledger.unsaved(100);
+    let batch = ledger.unsaved(100, i64::MAX);
     assert_eq!((batch.ranges.to_string().as_str(), batch.rows), ("{[1,10)}", 5));
-    let batch = ledger.unsaved(3);
+    let batch = ledger.unsaved(100, 4);
+    assert_eq!((batch.ranges.to_string().as_str(), batch.rows), ("{[1,5)}", 2));
+    let batch = ledger.unsaved(3, i64::MAX);
     assert_eq!((batch.ranges.to_string().as_str(), batch.rows), ("{[1,8)}", 3));
     ledger.saved(&batch.ranges);
-    let batch = ledger.unsaved(3);
+    let batch = ledger.unsaved(3, i64::MAX);
     assert_eq!((batch.ranges.to_string().as_str(), batch.rows), ("{[8,10)}", 2));
     ledger.saved(&set("{[1,10)}"));
-    assert_eq!((ledger.unsaved(3), ledger.unsaved_count()), (Batch::default(), 0));
+    assert_eq!((ledger.unsaved(3, i64::MAX), ledger.unsaved_count()), (Batch::default(), 0));
 }
 
 #[test]
@@ -119,7 +121,7 @@ proptest! {
             if step == restart_after {
                 // Saved in small portions, lost, and restored.
                 while ledger.unsaved_count() > 0 {
-                    let batch = ledger.unsaved(7);
+                    let batch = ledger.unsaved(7, i64::MAX);
                     prop_assert!(batch.rows <= 7 && !batch.ranges.is_empty());
                     prop_assert_eq!(batch.rows, batch.ranges.len(), "nothing was proven empty");
                     prop_assert!(batch.ranges.iter().flatten().all(|n| !saved.contains(n)));
