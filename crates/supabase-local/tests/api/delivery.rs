@@ -176,7 +176,7 @@ async fn ten_thousand_rows_in_bulk_all_arrive_once() {
     let server = start(SCHEMA, |_| {}).await;
     let mut alice = joined(&server, on("todos"), "authenticated", Some(ALICE)).await;
     // Every tenth row is somebody else's.
-    let owner = |n: usize| if n % 10 == 0 { BOB } else { ALICE };
+    let owner = |n: usize| if n.is_multiple_of(10) { BOB } else { ALICE };
     let rows: Vec<Value> = (0..500).map(|n| json!({"user_id": owner(n), "title": "x"})).collect();
     let mut writers = tokio::task::JoinSet::new();
     for _ in 0..4 {
