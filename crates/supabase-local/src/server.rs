@@ -21,6 +21,7 @@ use crate::{
     jwt,
     postgres::Cluster,
     realtime::{Realtime, RealtimeConfig, Start},
+    rest::{Rest, RestConfig, RestError},
 };
 
 /// The secret that every local Supabase uses; it protects nothing.
@@ -46,6 +47,10 @@ pub struct LocalConfig {
     pub realtime: RealtimeConfig,
     /// At most this many connections for Realtime and Auth together.
     pub max_connections: u32,
+    /// At most this many connections for REST.
+    pub rest_connections: u32,
+    /// The most rows of one REST answer.
+    pub max_rows: Option<u64>,
 }
 
 impl LocalConfig {
@@ -60,6 +65,8 @@ impl LocalConfig {
             token_seconds: 3600,
             realtime: RealtimeConfig::default(),
             max_connections: 5,
+            rest_connections: 10,
+            max_rows: Some(1000),
         }
     }
 }
@@ -73,6 +80,9 @@ pub enum StartError {
     /// The database cannot be reached or prepared.
     #[error("cannot use the database: {0}")]
     Database(#[from] sqlx::Error),
+    /// REST cannot read the database.
+    #[error(transparent)]
+    Rest(#[from] RestError),
     /// The keys could not be signed.
     #[error("cannot sign the keys: {0}")]
     Keys(#[from] serde_json::Error),
@@ -122,6 +132,11 @@ impl LocalSupabase {
             config.token_seconds,
         );
         let auth = auth.await?;
+        let mut rest = RestConfig::new(config.authenticator_url, secret.clone());
+        rest.pool_size = config.rest_connections;
+        rest.max_rows = config.max_rows;
+        rest.clock = clock.clone();
+        let rest = Rest::start(rest).await?;
         let realtime = Realtime::start(Start {
             config: config.realtime,
             pool: pool.clone(),
@@ -131,12 +146,13 @@ impl LocalSupabase {
             faults: faults.clone(),
             cancel: cancel.clone(),
         });
+        // REST and Auth answer preflight requests each in their own way.
         let app = Router::new()
-            .merge(auth.router())
+            .merge(auth.router().layer(from_fn(cors::allow_any_origin)))
+            .nest("/rest/v1", rest.router())
             .layer(from_fn_with_state(faults.clone(), disturb))
-            .merge(realtime.router())
-            .layer(from_fn(cors::allow_any_origin));
-        let serving = tokio::spawn(serve(listener, app, realtime, cancel.clone()));
+            .merge(realtime.router());
+        let serving = tokio::spawn(serve(listener, app, realtime, rest, cancel.clone()));
         Ok(Self {
             address,
             anon_key,
@@ -242,16 +258,26 @@ fn sign(
     jwt::sign_hs256(secret, &claims)
 }
 
-async fn serve(listener: TcpListener, app: Router, realtime: Realtime, cancel: CancellationToken) {
+async fn serve(
+    listener: TcpListener,
+    app: Router,
+    realtime: Realtime,
+    rest: Rest,
+    cancel: CancellationToken,
+) {
     let stopping = cancel.clone();
-    let served = axum::serve(listener, app)
-        .with_graceful_shutdown(async move { stopping.cancelled().await })
-        .await;
-    if let Err(error) = served {
-        tracing::error!(%error, "the listener failed");
+    let serving = axum::serve(listener, app)
+        .with_graceful_shutdown(async move { stopping.cancelled().await });
+    tokio::select! {
+        served = serving.into_future() => if let Err(error) = served {
+            tracing::error!(%error, "the listener failed");
+        },
+        // Follows changes of the schema for as long as requests are served.
+        () = rest.watch_schema() => {}
     }
     cancel.cancel();
     realtime.stopped().await;
+    rest.close().await;
 }
 
 /// The one place where faults touch plain HTTP.

@@ -37,6 +37,8 @@ pub struct Channel {
     pub presence_name: String,
     /// Counts attempts to subscribe; an answer to an older one is void.
     pub attempt: u64,
+    /// The last attempt was refused for good; only a new join or token starts another.
+    pub refused: bool,
 }
 
 impl Channel {

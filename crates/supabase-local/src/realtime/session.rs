@@ -137,10 +137,17 @@ impl Session {
             join_ref => join_ref.clone(),
         };
         let key = (self.number, self.joins);
-        let topic = message.topic;
-        let attempt = 0;
-        let channel =
-            Channel { key, topic, join_ref, config, token_text, token, presence_name, attempt };
+        let channel = Channel {
+            key,
+            topic: message.topic,
+            join_ref,
+            config,
+            token_text,
+            token,
+            presence_name,
+            attempt: 0,
+            refused: false,
+        };
         let member = Channel::member(self.version, &self.outbox);
         let state = self.shared.hub.enter(&channel.topic, key, member);
         if channel.config.presence {
@@ -203,6 +210,7 @@ impl Session {
             return;
         }
         channel.attempt += 1;
+        channel.refused = false;
         self.shared.wanted.send_replace(true);
         let (attempt, (_, join)) = (channel.attempt, channel.key);
         let (entries, role) = (channel.config.changes.clone(), channel.token.role.clone());
@@ -224,7 +232,7 @@ impl Session {
             Later::Send(text) => return self.out.push(text),
             Later::Subscribed { topic, join, attempt, result } => (topic, join, attempt, result),
         };
-        let Some(channel) = self.channels.get(&topic) else { return };
+        let Some(channel) = self.channels.get_mut(&topic) else { return };
         if channel.key.1 != join || channel.attempt != attempt {
             return;
         }
@@ -246,6 +254,7 @@ impl Session {
             Err(Refusal::Final(text)) => {
                 self.out.push(say(false, &text));
                 self.shared.hub.unsubscribe(channel.key);
+                channel.refused = true;
             }
             Err(Refusal::Retry(text)) => {
                 self.out.push(say(false, &text));
@@ -326,7 +335,11 @@ impl Session {
                 Action::ExpireTokens => self.shut(&topic, "Token has expired 0 seconds ago"),
                 Action::CrashChannels => self.end(&topic, "phx_error"),
                 Action::CloseChannels => self.end(&topic, "phx_close"),
-                Action::Resubscribe => self.subscribe(&topic, Duration::ZERO),
+                Action::Resubscribe => {
+                    if self.channels.get(&topic).is_some_and(|channel| !channel.refused) {
+                        self.subscribe(&topic, Duration::ZERO);
+                    }
+                }
                 Action::Close(_) | Action::Abort | Action::Freeze | Action::SendRaw(_) => {}
             }
         }

@@ -17,7 +17,8 @@ use crate::jwt::JwtError;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ApiError {
     pub status: u16,
-    pub body: ErrorBody,
+    /// Boxed, because errors travel through every function's result.
+    pub body: Box<ErrorBody>,
     /// Headers besides `Proxy-Status` and `Content-Type`.
     pub headers: Vec<(String, String)>,
     /// Whether a look-up in the schema cache failed, so that a fresh cache may know better.
@@ -37,7 +38,7 @@ impl ApiError {
     pub(super) fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
         let body =
             ErrorBody { code: code.to_owned(), details: None, hint: None, message: message.into() };
-        Self { status, body, headers: Vec::new(), cache_miss: false }
+        Self { status, body: Box::new(body), headers: Vec::new(), cache_miss: false }
     }
 
     pub(super) fn details(mut self, details: impl Into<Value>) -> Self {

@@ -228,3 +228,27 @@ async fn sockets_go_wrong() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn plain_requests_fail_and_wait() {
+    let server = start(SCHEMA, |_| {}).await;
+    let faults = server.faults();
+    let get = |path: &str| {
+        let request = reqwest::Client::new().get(format!("{}{path}", server.url()));
+        let request = request.bearer_auth(server.service_key());
+        async { request.send().await.unwrap().status().as_u16() }
+    };
+    let (rest, auth) = ("/rest/v1/messages", "/auth/v1/health");
+    assert_eq!((get(rest).await, get(auth).await), (200, 200));
+    faults.set(|k| k.rest_status = Some(503));
+    assert_eq!((get(rest).await, get(auth).await), (503, 200));
+    faults.clear();
+    faults.set(|k| k.auth_status = Some(500));
+    assert_eq!((get(rest).await, get(auth).await), (200, 500));
+    faults.clear();
+    faults.set(|k| k.rest_delay = Some(Duration::from_millis(200)));
+    let started = Instant::now();
+    assert_eq!(get(rest).await, 200);
+    assert!(started.elapsed() >= Duration::from_millis(200));
+    server.stop().await;
+}

@@ -21,12 +21,10 @@ alter publication supabase_realtime add table notes;";
 async fn run(command: &mut Command) {
     let output = command.stdin(Stdio::null()).output().await;
     let output = output.unwrap_or_else(|error| panic!("Node.js 20 or newer is needed: {error}"));
-    assert!(
-        output.status.success(),
-        "{}\n{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    // The test harness shows this when the test fails.
+    println!("{}", String::from_utf8_lossy(&output.stdout));
+    println!("{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}", output.status);
 }
 
 #[tokio::test]
@@ -44,7 +42,7 @@ async fn the_official_client_is_content() {
         auth::create_user(server.pool(), &email, &password, id).await.unwrap();
     }
     let mut node = Command::new("node");
-    node.args(["--test", "client.test.js"])
+    node.args(["--test", "--test-force-exit", "client.test.js"])
         .current_dir(&dir)
         .env("SUPABASE_URL", server.url())
         .env("SUPABASE_ANON_KEY", server.anon_key())

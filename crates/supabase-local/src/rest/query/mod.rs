@@ -5,13 +5,15 @@
 mod cursor;
 mod field;
 mod filter;
+mod logic;
 mod order;
 mod select;
 
 use std::collections::BTreeMap;
 
 pub(super) use field::{Field, Key};
-pub(super) use filter::{Filter, Logic, Operation, Test};
+pub(super) use filter::{Filter, Operation, Test};
+pub(super) use logic::Logic;
 pub(super) use order::Order;
 pub(super) use select::{Embed, Item};
 
@@ -98,7 +100,7 @@ impl Query {
             "and" | "or" => {
                 let negate = before.contains(&"not");
                 let path = path().into_iter().filter(|word| word != "not").collect();
-                let logic = filter::parse_logic(*last == "and", negate, value)
+                let logic = logic::parse_logic(*last == "and", negate, value)
                     .map_err(|stop| stop.answer("logic tree", value))?;
                 self.filters.push((path, logic));
             }
