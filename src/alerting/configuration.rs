@@ -136,7 +136,7 @@ impl Configuration {
         let window = differing.map(|rule| rule.window).max().unwrap_or_default();
         self.replay += 1;
         self.send(Message::Rules { book, runs, replay: self.replay }).await?;
-        let wish = Hydrate { id: self.replay, window: window + window_slack(window), project: None };
+        let wish = Hydrate { id: self.replay, window: with_slack(window), project: None };
         self.feed.send(FeedInput::Hydrate(wish)).await.map_err(|_| WatchError::Ended)?;
         self.rules = rules;
         Ok(())
@@ -174,8 +174,8 @@ impl From<Runs> for RunCount {
 }
 
 /// A window covers up to one bucket, a sixtieth, more than its length.
-fn window_slack(window: Span) -> Span {
-    Span::from_micros(window.micros() / 60)
+fn with_slack(window: Span) -> Span {
+    Span::from_micros(window.micros() + window.micros() / 60)
 }
 
 /// The longest window of a ratio rule; none where there is no such rule.

@@ -1,12 +1,13 @@
 //! Writes what the engine decided, in order, and wakes the dispatcher.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Notify, mpsc, watch},
     time,
 };
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::facts::Narrator;
 use crate::{
@@ -32,7 +33,7 @@ pub enum Batch {
         transitions: Vec<Transition>,
     },
     /// The rules, for their names.
-    Rules(Vec<Rule>, std::collections::HashMap<Uuid, String>),
+    Rules(Vec<Rule>, HashMap<Uuid, String>),
     /// Incidents that are open already.
     Open(Vec<OpenIncident>),
 }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Feed,
+    Feed, FeedOutput,
     jobs::{Asked, Done, pause},
 };
 use crate::{
@@ -152,10 +152,7 @@ impl Feed {
         self.compare_clocks(asked, &page);
         let (fresh, by_number) = self.account(&page);
         self.status.proven_empty += self.ledger.prove(page.xmin, &page.read);
-        if asked.everything && !page.full {
-            self.status.complete_through = Some(page.began_at);
-            self.status.caught_up = true;
-        }
+        let complete = (asked.everything && !page.full).then_some(page.began_at);
         if !by_number.is_empty() {
             self.reads.rows_flow(now);
             self.hearing.read_brought(by_number, now);
@@ -163,6 +160,11 @@ impl Feed {
         let full = page.full;
         drop(page);
         self.emit_new(fresh, cancel).await;
+        if let Some(through) = complete {
+            self.status.complete_through = Some(through);
+            self.status.caught_up = true;
+            self.emit(FeedOutput::CompleteThrough(through), cancel).await;
+        }
         self.start_stamp();
         let now = Instant::now();
         self.reads.next = if full { now } else { now + self.tick(now) };

@@ -58,6 +58,10 @@ pub struct Hydrate {
 pub enum FeedOutput {
     /// Rows that were never given out before: count and decide.
     New(Vec<ErrorEvent>),
+    /// Everything committed before this instant (database clock) has been given out, but for open
+    /// holes. Comes after every complete read, and is the only time that may make a value fall: while
+    /// the feed is behind or the database away, silence says nothing.
+    CompleteThrough(Timestamp),
     /// The replay with this id begins.
     ReplayBegin {
         /// 0 for the history at the start, else of [`Hydrate`].

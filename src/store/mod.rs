@@ -8,6 +8,7 @@
 //! commit. [`Link::commit_as`] does both.
 
 pub mod channels;
+pub mod diagnose;
 pub mod error;
 pub mod feed;
 pub mod incidents;

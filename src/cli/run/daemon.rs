@@ -2,7 +2,6 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use secrecy::ExposeSecret;
 use tokio::{
     net::TcpListener,
     sync::{Notify, mpsc, watch},
@@ -27,7 +26,7 @@ use crate::{
     lease::{self, LeaseKeeper, LeaseOptions, Leadership},
     notify::{Dispatcher, DispatcherSettings, Mandate},
     realtime::{RealtimeClient, RealtimeHandle},
-    store::{self, Db, PoolOptions, outbox::Outbox},
+    store::{Db, outbox::Outbox},
     supervisor::{Supervisor, TaskError},
     telemetry,
 };
@@ -173,7 +172,7 @@ impl Daemon {
         once(&mut tasks, "decider", decider.run(connections, cancel.clone()));
         once(&mut tasks, "configuration", configuration.run(cancel.clone()));
         once(&mut tasks, "feed", feed.run(cancel.clone()));
-        let outbox = Outbox::new(db.clone(), instance);
+        let outbox = Outbox::new(db.pool().clone());
         let dispatcher = Dispatcher::new(
             outbox.clone(),
             parts.channels(&db),

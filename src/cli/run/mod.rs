@@ -21,8 +21,7 @@ pub async fn execute(environment: &Environment) -> Result<(), Error> {
     let cancel = CancellationToken::new();
     stop_on_signal(&cancel)?;
     let daemon = Daemon::start(settings, cancel).await?;
-    daemon.stopped().await;
-    Ok(())
+    daemon.stopped().await
 }
 
 /// Cancels `cancel` at SIGTERM or Ctrl-C; a second signal ends the process at once.

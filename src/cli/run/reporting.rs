@@ -90,7 +90,7 @@ impl Reporting {
 
     async fn write(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let depth = self.outbox.depth(&[]).await?;
-        let waiting = u64::try_from(depth.waiting).unwrap_or(0);
+        let waiting = u64::try_from(depth.depth).unwrap_or(0);
         let at = status::write(&self.db, &self.row(waiting), TIME_LIMIT).await?;
         let _ = self.feed_inputs.try_send(FeedInput::CanarySent { at });
         if self.leadership.is_leader() {
