@@ -51,7 +51,7 @@ pub struct Delivery {
 }
 
 /// Logical decoding can be faster than the moment at which other sessions see the transaction.
-const VISIBLE_TRIES: u32 = 50;
+const VISIBLE_TRIES: u32 = 250;
 const VISIBLE_PAUSE: Duration = Duration::from_millis(2);
 const VISIBLE: &str = include_str!("sql/transactions_visible.sql");
 

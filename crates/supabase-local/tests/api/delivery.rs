@@ -2,12 +2,12 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use crate::local::{Client, cluster, database, sql, start};
+use crate::local::{Client, PATIENCE, binaries, cluster, database, sql, start};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use supabase_local::{
     LocalConfig, LocalSupabase,
-    postgres::{Binaries, Cluster, ClusterOptions, PostgresChoice},
+    postgres::{Cluster, ClusterOptions},
 };
 use tokio::time::Instant;
 
@@ -242,6 +242,10 @@ async fn a_table_published_later_is_seen() {
     assert_eq!(refused.expect("system").await["status"], "error");
     sql(&server, "alter publication supabase_realtime add table late").await;
     assert_eq!(client.expect("system").await["message"], "Subscribed to PostgreSQL");
+    for n in 0..5 {
+        sql(&server, format!("insert into late values ({n})")).await;
+        assert_eq!(client.change().await["record"], json!({ "id": n }));
+    }
     refused.nothing_before_heartbeat().await;
     // The shape of a table may change too.
     sql(&server, "alter table not_published add column extra text default 'x'").await;
@@ -252,8 +256,8 @@ async fn a_table_published_later_is_seen() {
 
 #[tokio::test]
 async fn channels_outlive_a_database_restart() {
-    let binaries = Binaries::find(&PostgresChoice::Auto).unwrap();
-    let mut own = Cluster::start(ClusterOptions::temporary(binaries)).await.unwrap();
+    let options = ClusterOptions::temporary(binaries().await);
+    let mut own = Cluster::start(options).await.unwrap();
     let config = LocalConfig::new(&own, &database(&own, SCHEMA).await);
     let server = LocalSupabase::start(config).await.unwrap();
     let mut client = joined(&server, on("messages"), "anon", None).await;
@@ -263,7 +267,7 @@ async fn channels_outlive_a_database_restart() {
     client.nothing_before_heartbeat().await;
     own.restart().await.unwrap();
     let slots = server.faults().seen().slots;
-    let deadline = Instant::now() + crate::local::PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     while server.faults().seen().slots == slots {
         assert!(Instant::now() < deadline, "no new slot");
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -278,6 +282,48 @@ async fn channels_outlive_a_database_restart() {
     assert_eq!(client.change().await["record"]["n"], 2);
     server.stop().await;
     own.stop().await.unwrap();
+}
+
+/// Between the moment a commit is in the log and the moment others see it lies a gap. Waiting for a
+/// synchronous standby that does not exist holds it open.
+#[tokio::test]
+async fn a_row_that_is_decoded_before_it_is_visible_is_not_lost() {
+    let own = Cluster::start(ClusterOptions::temporary(binaries().await)).await.unwrap();
+    let mut config = LocalConfig::new(&own, &database(&own, SCHEMA).await);
+    config.realtime.poll_interval = Duration::ZERO;
+    let server = LocalSupabase::start(config).await.unwrap();
+    let mut alice = joined(&server, on("todos"), "authenticated", Some(ALICE)).await;
+    let standby = |name: &str| format!("alter system set synchronous_standby_names = '{name}'");
+    sql(&server, standby("nobody")).await;
+    sql(&server, "select pg_reload_conf()").await;
+    let effective = "select current_setting('synchronous_standby_names') = 'nobody'";
+    let waiting = "select count(*) filter (where wait_event = 'SyncRep') > 0 \
+                   and count(*) filter (where query like '-- Would a new snapshot%') > 0 \
+                   from pg_stat_activity";
+    until(&server, effective).await;
+    let pool = server.pool().clone();
+    let inserting = tokio::spawn(async move {
+        let insert = "insert into todos (user_id, title) values ($1, 'late')";
+        sqlx::query(insert)
+            .bind(ALICE.parse::<uuid::Uuid>().unwrap())
+            .execute(&pool)
+            .await
+            .unwrap();
+    });
+    until(&server, waiting).await;
+    sql(&server, standby("")).await;
+    sql(&server, "select pg_reload_conf()").await;
+    assert_eq!(alice.change().await["record"]["title"], "late");
+    inserting.await.unwrap();
+    server.stop().await;
+    own.stop().await.unwrap();
+}
+
+async fn until(server: &LocalSupabase, question: &'static str) {
+    let deadline = Instant::now() + PATIENCE;
+    while !sqlx::query_scalar::<_, bool>(question).fetch_one(server.pool()).await.unwrap() {
+        assert!(Instant::now() < deadline, "not in time: {question}");
+    }
 }
 
 #[tokio::test]

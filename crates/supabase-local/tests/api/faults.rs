@@ -57,6 +57,7 @@ async fn change_frames_are_lost_repeated_held_and_shuffled() {
     faults.set(|k| k.drop_fraction = 0.5);
     insert(&server, &[4, 5, 6, 7]).await;
     assert_eq!(numbers(&mut client).await, [4, 6]);
+    seen(&faults, |seen| seen.frames_lost == 4).await;
     faults.clear();
 
     faults.set(|k| k.duplicate = 1);

