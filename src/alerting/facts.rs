@@ -60,12 +60,7 @@ impl Narrator {
     /// A narrator whose links lead to `dashboard`.
     #[must_use]
     pub fn new(dashboard: Option<Url>) -> Self {
-        Self {
-            dashboard,
-            names: Names::default(),
-            rules: HashMap::new(),
-            fired_at: HashMap::new(),
-        }
+        Self { dashboard, names: Names::default(), rules: HashMap::new(), fired_at: HashMap::new() }
     }
 
     /// Learns the rules; those that went away are kept, because their incidents still resolve.
@@ -125,14 +120,15 @@ impl Narrator {
         let rule_name = rule.as_ref().map_or_else(String::new, |rule| rule.name.clone());
         let facts = rule
             .and_then(|rule| {
-                let project = project_id
-                    .map(|id| ProjectFacts { id, name: self.names.of(&id.to_string()) });
+                let project =
+                    project_id.map(|id| ProjectFacts { id, name: self.names.of(&id.to_string()) });
                 let names = &self.names;
                 let incident =
                     IncidentFacts::of(&transition, rule, project, fired_at, |_, value| {
                         names.of(value)
                     });
-                let dashboard = self.dashboard.as_ref().map(|url| url.as_str().trim_end_matches('/'));
+                let dashboard =
+                    self.dashboard.as_ref().map(|url| url.as_str().trim_end_matches('/'));
                 NotificationFacts::of(transition.kind, transition.at, incident, dashboard)
             })
             .and_then(|facts| serde_json::to_value(facts).ok())

@@ -58,11 +58,7 @@ pub struct Writer {
 impl Writer {
     /// A writer that wakes the dispatcher through `wake`.
     #[must_use]
-    pub fn new(
-        db: Db,
-        narrator: Narrator,
-        wake: Arc<Notify>,
-    ) -> (Self, watch::Receiver<Written>) {
+    pub fn new(db: Db, narrator: Narrator, wake: Arc<Notify>) -> (Self, watch::Receiver<Written>) {
         let (written, receiver) = watch::channel(Written::default());
         (Self { db, narrator, wake, written }, receiver)
     }
@@ -89,7 +85,12 @@ impl Writer {
     }
 
     /// Tries until the decisions are stored, or refused because another instance leads.
-    async fn write(&mut self, fence: Fence, transitions: &[Transition], cancel: &CancellationToken) {
+    async fn write(
+        &mut self,
+        fence: Fence,
+        transitions: &[Transition],
+        cancel: &CancellationToken,
+    ) {
         let backoff = Backoff::default();
         for attempt in 0.. {
             let error = match self.try_write(fence, transitions).await {

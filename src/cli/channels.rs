@@ -32,7 +32,10 @@ pub struct TestArguments {
     channel: String,
 }
 
-pub async fn set_secret(arguments: SecretArguments, environment: &Environment) -> Result<(), Error> {
+pub async fn set_secret(
+    arguments: SecretArguments,
+    environment: &Environment,
+) -> Result<(), Error> {
     let (db, notify) = connect(environment)?;
     let parts = wiring::notify_parts(&notify, Clock::system())?;
     let mut text = String::new();
@@ -42,7 +45,9 @@ pub async fn set_secret(arguments: SecretArguments, environment: &Environment) -
         .map_err(|error| Error::failed(format!("the secret cannot be read: {error}")))?;
     let secret = SecretString::from(text.trim());
     if text.trim().is_empty() {
-        return Err(Error::failed("standard input is empty; give the secret there, not as an argument"));
+        return Err(Error::failed(
+            "standard input is empty; give the secret there, not as an argument",
+        ));
     }
     let channel = parts.channels(&db).find(&arguments.channel).await.map_err(Error::failed)?;
     parts.secrets(&db)?.set(channel.id, &secret).await.map_err(Error::failed)?;

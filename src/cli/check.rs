@@ -181,7 +181,9 @@ async fn check_database(report: &mut Report, config: &Database) -> Option<Db> {
         Err(error) => report.fail("migrations", error, ""),
     }
     match diagnose::unpublished(&db, PUBLISHED, TIME_LIMIT).await {
-        Ok(missing) if missing.is_empty() => report.ok("publication", "supabase_realtime is complete"),
+        Ok(missing) if missing.is_empty() => {
+            report.ok("publication", "supabase_realtime is complete")
+        }
         Ok(missing) => report.fail(
             "publication",
             format!("supabase_realtime lacks {}", missing.join(", ")),
@@ -241,7 +243,8 @@ async fn check_rest(
     credentials: &Credentials,
     clock: &Clock,
 ) {
-    let todo = "check SUPABASE_URL (or SUPABASE_REST_URL), SUPABASE_ANON_KEY and the JWT secret or key";
+    let todo =
+        "check SUPABASE_URL (or SUPABASE_REST_URL), SUPABASE_ANON_KEY and the JWT secret or key";
     let client = wiring::reporter_client(
         supabase,
         &Reporter { token: None },
@@ -253,13 +256,8 @@ async fn check_rest(
         Ok(client) => client,
         Err(error) => return report.fail("PostgREST", error, todo),
     };
-    let select = Select {
-        table: "error_metrics",
-        columns: "error_id",
-        filters: &[],
-        order: "",
-        limit: 1,
-    };
+    let select =
+        Select { table: "error_metrics", columns: "error_id", filters: &[], order: "", limit: 1 };
     match client.select(&select).await {
         Ok(_) => report.ok("PostgREST", "takes our tokens, and a reporter may use error_metrics"),
         Err(error) => report.fail("PostgREST", error, todo),
@@ -309,7 +307,9 @@ async fn subscribed(events: &mut mpsc::Receiver<RealtimeEvent>) -> Result<Durati
     while !missing.is_empty() {
         let left = SUBSCRIBE_LIMIT.saturating_sub(began.elapsed());
         match time::timeout(left, events.recv()).await {
-            Ok(Some(RealtimeEvent::Subscribed { channel })) => missing.retain(|kind| *kind != channel),
+            Ok(Some(RealtimeEvent::Subscribed { channel })) => {
+                missing.retain(|kind| *kind != channel)
+            }
             Ok(Some(RealtimeEvent::Trouble { message, .. })) => last = message,
             Ok(Some(RealtimeEvent::Disconnected { reason })) => last = reason,
             Ok(Some(_)) => {}
@@ -322,7 +322,9 @@ async fn subscribed(events: &mut mpsc::Receiver<RealtimeEvent>) -> Result<Durati
 async fn check_canary(report: &mut Report, db: &Db, events: &mut mpsc::Receiver<RealtimeEvent>) {
     let id = Uuid::new_v4();
     match canary(db, id, events).await {
-        Ok(took) => report.ok("canary", format!("a change came back after {} ms", took.as_millis())),
+        Ok(took) => {
+            report.ok("canary", format!("a change came back after {} ms", took.as_millis()))
+        }
         Err(reason) => report.fail(
             "canary",
             reason,
@@ -381,7 +383,9 @@ async fn check_channels(report: &mut Report, db: &Db, notify: &Notify, clock: &C
         }
         match probe(&parts.senders, &channel).await {
             Ok(reached) => report.ok(&what, format!("{reached} can be reached")),
-            Err(reason) => report.fail(&what, reason, "mend the channel, then meshhook-errors send-test"),
+            Err(reason) => {
+                report.fail(&what, reason, "mend the channel, then meshhook-errors send-test")
+            }
         }
     }
 }

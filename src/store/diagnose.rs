@@ -75,7 +75,9 @@ fn read<T>(
     rows: &[PgRow],
     one: impl Fn(&PgRow) -> Result<T, sqlx::Error>,
 ) -> Result<Vec<T>, StoreError> {
-    rows.iter().map(|row| one(row).map_err(|source| StoreError::Database { what, source })).collect()
+    rows.iter()
+        .map(|row| one(row).map_err(|source| StoreError::Database { what, source }))
+        .collect()
 }
 
 fn only<T>(what: &'static str, values: Vec<T>) -> Result<T, StoreError> {
@@ -154,7 +156,8 @@ pub async fn rights(db: &Db, limit: Duration) -> Result<Rights, StoreError> {
 /// When the database does not answer within `limit`.
 pub async fn instances(db: &Db, limit: Duration) -> Result<Vec<InstanceSeen>, StoreError> {
     let what = "look at the instances";
-    let rows = rows(db, what, include_str!("../../sql/diagnose_instances.sql"), None, limit).await?;
+    let rows =
+        rows(db, what, include_str!("../../sql/diagnose_instances.sql"), None, limit).await?;
     read(what, &rows, |row| {
         Ok(InstanceSeen {
             name: row.try_get(0)?,

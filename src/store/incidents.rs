@@ -54,16 +54,16 @@ pub async fn load_open(db: &Db, limit: Duration) -> Result<Vec<OpenIncident>, St
 ///
 /// # Errors
 /// When the database does not answer within `limit`.
-pub async fn acknowledgements(
-    db: &Db,
-    limit: Duration,
-) -> Result<HashMap<Uuid, bool>, StoreError> {
+pub async fn acknowledgements(db: &Db, limit: Duration) -> Result<HashMap<Uuid, bool>, StoreError> {
     within("read the acknowledgements", limit, async {
         let mut link = db.link().await?;
         let query = link.query(include_str!("../../sql/incidents_acknowledged.sql"));
         let rows = query.fetch_all(link.connection()).await?;
         link.commit().await?;
-        Ok(rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, sqlx::Error>>()?)
+        Ok(rows
+            .iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .collect::<Result<_, sqlx::Error>>()?)
     })
     .await
 }
@@ -117,7 +117,10 @@ async fn texts_of(
         let mut link = db.link().await?;
         let rows = link.query(sql).bind(ids.to_vec()).fetch_all(link.connection()).await?;
         link.commit().await?;
-        Ok(rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, sqlx::Error>>()?)
+        Ok(rows
+            .iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .collect::<Result<_, sqlx::Error>>()?)
     })
     .await
 }

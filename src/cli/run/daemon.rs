@@ -19,11 +19,14 @@ use crate::{
     alerting::{Configuration, Connections, Decider, DeciderHandle, LiveBoard, Narrator, Writer},
     cli::wiring,
     clock::Clock,
-    config::{Credentials, Database, Environment, Feed, Http, Instance, Notify as NotifyConfig, Problems, Supabase},
+    config::{
+        Credentials, Database, Environment, Feed, Http, Instance, Notify as NotifyConfig, Problems,
+        Supabase,
+    },
     error::Error,
     feed::{self, FeedHandle, FeedOptions, FeedStatus},
     http,
-    lease::{self, LeaseKeeper, LeaseOptions, Leadership},
+    lease::{self, Leadership, LeaseKeeper, LeaseOptions},
     notify::{Dispatcher, DispatcherSettings, Mandate},
     realtime::{RealtimeClient, RealtimeHandle},
     store::{Db, outbox::Outbox},
@@ -120,7 +123,10 @@ impl Daemon {
         let db = wiring::database(&settings.database)?;
         let start = boot::read(&db, &clock, &cancel).await?;
         let listener = TcpListener::bind(settings.http.listen).await.map_err(|error| {
-            Error::failed(format!("HTTP_LISTEN: cannot listen on {}: {error}", settings.http.listen))
+            Error::failed(format!(
+                "HTTP_LISTEN: cannot listen on {}: {error}",
+                settings.http.listen
+            ))
         })?;
         let address = listener.local_addr().map_err(Error::failed)?;
 
@@ -181,14 +187,20 @@ impl Daemon {
         );
         let mandate = mandate(leadership.clone());
         once(&mut tasks, "dispatcher", dispatcher.run(wake, mandate, cancel.clone()));
-        start_socket(&mut tasks, instance, client, (inputs.clone(), commands), &socket_handle, &cancel);
+        start_socket(
+            &mut tasks,
+            instance,
+            client,
+            (inputs.clone(), commands),
+            &socket_handle,
+            &cancel,
+        );
 
         let reporting = Reporting {
             instance,
             name: settings.instance.name,
             started_at,
             db: db.clone(),
-            clock,
             leadership: leadership.clone(),
             feed: status.clone(),
             socket: socket_handle.state(),
@@ -200,7 +212,11 @@ impl Daemon {
         let probe = reporting.probe();
         let server = http::serve(listener, probe, recorder, cancel.clone());
         tasks.spawn_once("http", async { server.await.map_err(|e| Box::new(e) as TaskError) });
-        once(&mut tasks, "live rates", reporting::live(db.clone(), leadership.clone(), board, cancel.clone()));
+        once(
+            &mut tasks,
+            "live rates",
+            reporting::live(db.clone(), leadership.clone(), board, cancel.clone()),
+        );
         once(&mut tasks, "status", reporting.run(cancel));
         tracing::info!(%instance, %address, rules = start.book.rules.len(), "started");
         Ok(Self {

@@ -11,7 +11,6 @@ use uuid::Uuid;
 
 use crate::{
     alerting::{LiveBoard, Written},
-    clock::Clock,
     feed::{DatabaseHealth, FeedInput, FeedStatus},
     http::{Probe, Readiness},
     lease::Leadership,
@@ -38,8 +37,6 @@ pub struct Reporting {
     pub started_at: Timestamp,
     /// Where the row is written.
     pub db: Db,
-    /// For the age of things.
-    pub clock: Clock,
     /// Whether it leads.
     pub leadership: Leadership,
     /// The feed's state.
@@ -132,7 +129,10 @@ impl Reporting {
             Readiness {
                 ready: answers && feed.caught_up,
                 role: if leadership.is_leader() { "leader" } else { "standby" },
-                problems: problems.into_iter().map(|p| format!("{}: {}", p.what, p.detail)).collect(),
+                problems: problems
+                    .into_iter()
+                    .map(|p| format!("{}: {}", p.what, p.detail))
+                    .collect(),
             }
         })
     }
@@ -140,10 +140,9 @@ impl Reporting {
 
 fn problems(feed: &FeedStatus, invalid: &[RuleError], written: Written) -> Vec<Problem> {
     let mut problems = feed.problems.clone();
-    problems.extend(invalid.iter().map(|error| Problem {
-        what: "rule".to_owned(),
-        detail: error.to_string(),
-    }));
+    problems.extend(
+        invalid.iter().map(|error| Problem { what: "rule".to_owned(), detail: error.to_string() }),
+    );
     if written.rejected > 0 {
         let detail = format!("{} decisions could not be stored; see the log", written.rejected);
         problems.push(Problem { what: "decisions".to_owned(), detail });
