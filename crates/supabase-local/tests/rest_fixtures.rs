@@ -1,5 +1,10 @@
 //! Replays recorded exchanges with a real PostgREST 14 and compares status, headers and body.
 
+#[path = "rest_fixtures/server.rs"]
+mod server;
+#[path = "rest_fixtures/wider.rs"]
+mod wider;
+
 use std::path::{Path, PathBuf};
 
 use axum::{
@@ -75,7 +80,9 @@ fn encode(path: &str) -> String {
     let mut encoded = String::new();
     for byte in path.bytes() {
         match byte {
-            b'"' | b'{' | b'}' | b'>' | b'<' | b' ' => encoded.push_str(&format!("%{byte:02X}")),
+            b'"' | b'{' | b'}' | b'>' | b'<' | b' ' | b'\\' | b'^' => {
+                encoded.push_str(&format!("%{byte:02X}"))
+            }
             _ => encoded.push(char::from(byte)),
         }
     }

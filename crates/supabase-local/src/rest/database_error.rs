@@ -1,15 +1,28 @@
 //! From what PostgreSQL answers to what the client is told.
 
+use std::time::Duration;
+
 use serde_json::Value;
-use sqlx::postgres::PgDatabaseError;
+use sqlx::{ConnectOptions, PgPool, postgres::PgDatabaseError};
+use tokio::time::timeout;
 
 use super::error::ApiError;
+
+/// How long the database is tried when no connection came free in time.
+const PROBE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Turns a failed statement into PostgREST's answer.
 ///
 /// `signed_in` tells a role that came by token from the anonymous one, which is asked to sign in
-/// where the other is forbidden. `connected` tells a pool without any connection from a busy one.
-pub(super) fn database_error(error: sqlx::Error, signed_in: bool, connected: bool) -> ApiError {
+/// where the other is forbidden.
+pub(super) async fn database_error(error: sqlx::Error, signed_in: bool, pool: &PgPool) -> ApiError {
+    // The pool gives the same error whether all connections are busy or none can be had.
+    let connected = if matches!(error, sqlx::Error::PoolTimedOut) {
+        let probe = pool.connect_options();
+        timeout(PROBE_WITHIN, probe.connect()).await.is_ok_and(|connection| connection.is_ok())
+    } else {
+        true
+    };
     match error {
         sqlx::Error::Database(database) => match database.try_downcast::<PgDatabaseError>() {
             Ok(postgres) => refused(&postgres, signed_in),

@@ -34,6 +34,19 @@ pub(super) struct Outcome {
     pub inserted: Option<i64>,
 }
 
+/// Why a plan was not carried out.
+enum Failure {
+    Database(sqlx::Error),
+    /// The statement ran, and its result is not what the request allows.
+    Refused(ApiError),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
 /// Runs a plan in a transaction of its own, which is undone when the answer is an error.
 pub(super) async fn execute(
     pool: &PgPool,
@@ -41,18 +54,28 @@ pub(super) async fn execute(
     identity: &Identity,
     plan: &Plan,
 ) -> Result<Outcome, ApiError> {
-    let fail = |error| database_error(error, identity.signed_in, pool.size() > 0);
+    match run(pool, request, identity, plan).await {
+        Ok(outcome) => Ok(outcome),
+        Err(Failure::Refused(error)) => Err(error),
+        Err(Failure::Database(error)) => Err(database_error(error, identity.signed_in, pool).await),
+    }
+}
+
+async fn run(
+    pool: &PgPool,
+    request: &ApiRequest,
+    identity: &Identity,
+    plan: &Plan,
+) -> Result<Outcome, Failure> {
     let begin = if plan.read_only { "begin read only" } else { "begin" };
-    let mut transaction = pool.begin_with(begin).await.map_err(fail)?;
+    let mut transaction = pool.begin_with(begin).await?;
     // Settings and statement go together: PostgreSQL runs them one after the other, so that rights
     // are checked for the role that the first has set.
     let sql = format!("{}; {}", settings(request, identity), plan.sql);
-    let rows =
-        sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut *transaction).await.map_err(fail)?;
-    let row = rows.last().ok_or_else(|| ApiError::new(500, "PGRSTX00", "no result"))?;
-    let outcome = outcome(row).map_err(fail)?;
-    check(request, plan, &outcome)?;
-    transaction.commit().await.map_err(fail)?;
+    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut *transaction).await?;
+    let outcome = outcome(rows.last().ok_or(sqlx::Error::RowNotFound)?)?;
+    check(request, plan, &outcome).map_err(Failure::Refused)?;
+    transaction.commit().await?;
     Ok(outcome)
 }
 

@@ -60,8 +60,6 @@ use cache::SharedCache;
 use plan::Limits;
 use service::Service;
 
-/// How long a request waits for a free connection before it is answered with 503 or 504.
-const ACQUIRE_WITHIN: Duration = Duration::from_secs(10);
 /// The largest body that is read, in bytes.
 const LARGEST_BODY: usize = 64 << 20;
 /// The pause before listening again after the connection was lost.
@@ -82,6 +80,8 @@ pub struct RestConfig {
     pub max_rows: Option<u64>,
     /// The most connections to the database.
     pub pool_size: u32,
+    /// How long a request waits for a free connection before it is answered with 503 or 504.
+    pub acquire_timeout: Duration,
     /// Whether updates and deletes without a filter are refused, as on Supabase.
     pub safe_update: bool,
     /// What tokens expire by.
@@ -99,6 +99,7 @@ impl RestConfig {
             anon_role: "anon".to_owned(),
             max_rows: Some(1000),
             pool_size: 10,
+            acquire_timeout: Duration::from_secs(10),
             safe_update: true,
             clock: jwt::system_clock(),
         }
@@ -149,7 +150,7 @@ impl Rest {
             .disable_statement_logging();
         let pool = PgPoolOptions::new()
             .max_connections(config.pool_size.max(1))
-            .acquire_timeout(ACQUIRE_WITHIN)
+            .acquire_timeout(config.acquire_timeout)
             .connect_with(options)
             .await?;
         let cache = SharedCache::start(&pool, config.schemas.clone()).await?;

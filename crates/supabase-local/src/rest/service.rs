@@ -63,8 +63,12 @@ impl Service {
         let plan = match plan(&request, &cache, self.limits) {
             Err(error) if error.cache_miss => {
                 // A migration may have added it since the schema was read.
-                let fail = |error| database_error(error, identity.signed_in, self.pool.size() > 0);
-                let newer = self.cache.newer_than(&self.pool, seen).await.map_err(fail)?;
+                let newer = match self.cache.newer_than(&self.pool, seen).await {
+                    Ok(newer) => newer,
+                    Err(error) => {
+                        return Err(database_error(error, identity.signed_in, &self.pool).await);
+                    }
+                };
                 plan(&request, &newer, self.limits)?
             }
             planned => planned?,
