@@ -1,4 +1,5 @@
 //! Integration tests: one binary, one module per area, real Postgres, HTTP, websockets and SMTP.
 
 mod feed;
+mod notify;
 mod support;
