@@ -10,10 +10,10 @@ with leader as (
      and case n.state when 'waiting' then n.next_attempt_at else n.claimed_until end <= clock_timestamp()
      and exists (select from leader)
 ), candidates as (
-  select oldest.notification_id
+  select oldest.notification_id, oldest.number
     from due_channels d
    cross join lateral (
-     select n.notification_id
+     select n.notification_id, n.number
        from public.alert_notifications n
       where n.channel_id = d.channel_id and n.state in ('waiting', 'sending')
         and case n.state when 'waiting' then n.next_attempt_at else n.claimed_until end <= clock_timestamp()
@@ -29,6 +29,7 @@ with leader as (
    where not exists (
      select from public.alert_notifications s
       where s.channel_id = d.channel_id and s.state = 'sending' and s.claimed_until > clock_timestamp())
+   order by oldest.number
    limit $4
 ), taken as (
   select n.notification_id
@@ -39,7 +40,7 @@ with leader as (
 update public.alert_notifications n
    set state = 'sending', claimed_by = $1, attempts = n.attempts + 1,
        -- A claim outlives the longest send of its kind, so that no message is sent by two at once.
-       claimed_until = clock_timestamp() + case c.kind when 'email' then interval '60 s' else interval '20 s' end
+       claimed_until = clock_timestamp() + case c.kind when 'email' then interval '60 s' else interval '30 s' end
   from taken t, public.alert_channels c left join error_tracking.channel_secrets s using (channel_id)
  where n.notification_id = t.notification_id and c.channel_id = n.channel_id
 returning n.notification_id, n.incident_id, n.project_id as notification_project_id, n.transition, n.payload,

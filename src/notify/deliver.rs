@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How long a result is tried to be recorded while the database is away; then the claim ends too.
-const RECORD_LIMIT: Duration = Duration::from_secs(12);
+const RECORD_LIMIT: Duration = Duration::from_secs(8);
 
 /// A channel that failed rests this long at most, unless its receiver asked for more: a message of
 /// another incident should find out soon that it works again.
@@ -59,7 +59,7 @@ pub(super) async fn deliver(shared: Arc<Shared>, claimed: Claimed, mandate: Mand
         Ok(facts) => facts,
         Err((fate, reason)) => {
             let outcome = if fate == Fate::Dropped { "dropped" } else { "dead" };
-            metrics::attempt(&channel.kind, outcome, 0.0);
+            metrics::attempt(&channel.kind, outcome, None);
             let entry = Attempt {
                 at: shared.senders.clock.now(),
                 outcome: outcome.to_owned(),
@@ -129,7 +129,7 @@ fn completion(
         (Fate::Dead, Outcome::Retry { .. }) => "dead",
         _ => outcome.as_str(),
     };
-    metrics::attempt(&channel.kind, word, took.as_secs_f64());
+    metrics::attempt(&channel.kind, word, Some(took));
     report(claimed, channel, &outcome, note.as_deref(), fate, took);
 
     let now = shared.senders.clock.now();

@@ -226,9 +226,9 @@ impl IncidentFacts {
             project,
             group: group_facts(&transition.group_key, name_of),
             level: transition.level,
-            value: transition.value,
-            threshold: transition.threshold,
-            peak: transition.peak,
+            value: finite(transition.value),
+            threshold: finite(transition.threshold),
+            peak: finite(transition.peak),
             since: transition.started_at,
             fired_at,
             reminder: transition.reminder,
@@ -285,6 +285,11 @@ impl NotificationFacts {
 #[must_use]
 pub fn incident_link(dashboard_url: &str, incident: Uuid) -> String {
     format!("{}/errors/incidents/{incident}", dashboard_url.trim_end_matches('/'))
+}
+
+/// JSON cannot say infinity or NaN, and a message that cannot be read back would be lost.
+const fn finite(value: f64) -> f64 {
+    if value.is_finite() { value } else { 0.0 }
 }
 
 fn group_facts(

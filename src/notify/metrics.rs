@@ -1,5 +1,7 @@
 //! Names of the metrics of notifying, and the only places that write them.
 
+use std::time::Duration;
+
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 /// Counter: finished attempts by `kind` (slack, email, webhook) and `outcome` (sent, retry,
@@ -22,10 +24,12 @@ pub fn describe() {
     describe_gauge!(OUTBOX_DEPTH, "Notifications that wait or are being sent.");
 }
 
-/// One attempt ended.
-pub(super) fn attempt(kind: &str, outcome: &'static str, seconds: f64) {
+/// One attempt ended; `took` is none where nothing was sent.
+pub(super) fn attempt(kind: &str, outcome: &'static str, took: Option<Duration>) {
     counter!(NOTIFICATIONS_TOTAL, "kind" => kind.to_owned(), "outcome" => outcome).increment(1);
-    histogram!(DELIVERY_SECONDS, "kind" => kind.to_owned()).record(seconds);
+    if let Some(took) = took {
+        histogram!(DELIVERY_SECONDS, "kind" => kind.to_owned()).record(took);
+    }
 }
 
 /// The outbox was looked at.

@@ -54,7 +54,10 @@ impl Senders {
         Self { egress, mailer, clock }
     }
 
-    /// Brings a message to a channel; ends within 50 s.
+    /// Brings a message to a channel.
+    ///
+    /// Ends within 46 s for mail and twice the client's time limit for the others, so that the claim
+    /// on the message (60 s and 30 s) also covers the record of the result.
     pub(super) async fn send(
         &self,
         channel: &Channel,
@@ -185,19 +188,19 @@ fn mail_delivery(report: MailReport, progress: &Progress) -> Delivery {
 mod tests {
     use super::*;
 
-    fn list(addresses: &[&str]) -> Vec<(String, String)> {
-        addresses.iter().map(|to| ((*to).to_owned(), "why".to_owned())).collect()
+    fn list(addresses: &str) -> Vec<(String, String)> {
+        addresses.split_whitespace().map(|to| (to.to_owned(), "why".to_owned())).collect()
     }
 
     #[test]
     fn a_mail_is_done_when_nobody_can_still_get_it() {
-        let cases: [(&[&str], &[&str], &[&str], &[&str], &str); 6] = [
-            (&["a"], &[], &[], &[], "sent"),
-            (&["a"], &["b"], &[], &[], "sent"),
-            (&["a"], &["b"], &["c"], &[], "retry"),
-            (&[], &["a", "b"], &[], &[], "permanent"),
-            (&[], &["b"], &[], &["a"], "sent"),
-            (&[], &[], &["b"], &["a"], "retry"),
+        let cases = [
+            ("a", "", "", "", "sent"),
+            ("a", "b", "", "", "sent"),
+            ("a", "b", "c", "", "retry"),
+            ("", "a b", "", "", "permanent"),
+            ("", "b", "", "a", "sent"),
+            ("", "", "b", "a", "retry"),
         ];
         for (accepted, refused, deferred, before, outcome) in cases {
             let report = MailReport {
@@ -206,7 +209,7 @@ mod tests {
                 deferred: list(deferred),
             };
             let progress = Progress {
-                accepted: before.iter().map(ToString::to_string).collect(),
+                accepted: before.split_whitespace().map(str::to_owned).collect(),
                 ..Progress::default()
             };
             assert_eq!(mail_delivery(report, &progress).outcome.as_str(), outcome);

@@ -48,14 +48,14 @@ impl Mail {
     }
 }
 
-/// What goes wrong with one mail.
+/// What goes wrong, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailFault {
-    /// The recipient is put off with 451, as greylisting does.
+    /// The next recipient is put off with 451, as greylisting does.
     Greylist,
-    /// The server says nothing more to the recipient command.
+    /// The server says nothing more when the next recipient is named.
     Hang,
-    /// The mail is taken, but the connection closes before the server says so.
+    /// The next mail is taken, but the connection closes before the server says so.
     LoseReply,
 }
 
@@ -111,7 +111,7 @@ impl SmtpSink {
         self.state.script().refused.insert(recipient.to_owned(), reply.to_owned());
     }
 
-    /// The next mails meet these faults, one each; later ones none.
+    /// These faults happen once each, in this order.
     pub fn script(&self, faults: impl IntoIterator<Item = MailFault>) {
         self.state.script().faults.extend(faults);
     }
@@ -138,6 +138,11 @@ impl State {
     fn script(&self) -> MutexGuard<'_, Script> {
         self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Takes the next fault, where it is one of these.
+    fn meets(&self, kinds: &[MailFault]) -> Option<MailFault> {
+        self.script().faults.pop_front_if(|fault| kinds.contains(fault))
+    }
 }
 
 async fn accept(listener: TcpListener, state: Arc<State>, stop: CancellationToken) {
@@ -152,7 +157,7 @@ async fn accept(listener: TcpListener, state: Arc<State>, stop: CancellationToke
                     connections.spawn(async move {
                         // A client that breaks off is no concern of the sink.
                         let stream = BufReader::new(stream);
-                        Conversation { stream, state, from: None, to: Vec::new(), fault: None }
+                        Conversation { stream, state, from: None, to: Vec::new() }
                             .run()
                             .await
                             .ok();
@@ -168,7 +173,6 @@ struct Conversation {
     state: Arc<State>,
     from: Option<String>,
     to: Vec<String>,
-    fault: Option<MailFault>,
 }
 
 impl Conversation {
@@ -183,7 +187,6 @@ impl Conversation {
                 "MAIL" => {
                     self.from = Some(address(&line));
                     self.to.clear();
-                    self.fault = self.state.script().faults.pop_front();
                     self.say("250 ok").await?;
                 }
                 "RCPT" => self.recipient(address(&line)).await?,
@@ -214,15 +217,16 @@ impl Conversation {
     }
 
     async fn recipient(&mut self, recipient: String) -> io::Result<()> {
+        let fault = self.state.meets(&[MailFault::Greylist, MailFault::Hang]);
         let refused = self.state.script().refused.get(&recipient).cloned();
-        match (self.fault, refused) {
+        match (fault, refused) {
             (Some(MailFault::Hang), _) => {
                 sleep(IDLE_MAX).await;
                 Err(io::ErrorKind::TimedOut.into())
             }
             (Some(MailFault::Greylist), _) => self.say("451 4.7.1 greylisted, try later").await,
-            (_, Some(reply)) => self.say(&reply).await,
-            (_, None) => {
+            (Some(MailFault::LoseReply) | None, Some(reply)) => self.say(&reply).await,
+            (Some(MailFault::LoseReply) | None, None) => {
                 self.to.push(recipient);
                 self.say("250 ok").await
             }
@@ -244,7 +248,7 @@ impl Conversation {
         }
         let (from, to) = (self.from.take().unwrap_or_default(), std::mem::take(&mut self.to));
         self.state.inbox.put(Mail { from, to, data, received_at: Instant::now() });
-        if self.fault.take() == Some(MailFault::LoseReply) {
+        if self.state.meets(&[MailFault::LoseReply]).is_some() {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         self.say("250 2.0.0 kept").await

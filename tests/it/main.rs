@@ -2,4 +2,5 @@
 
 mod feed;
 mod realtime_client;
+mod notify;
 mod support;
