@@ -204,8 +204,8 @@ mod tests {
         hearing.subscribed(start);
         hearing.read_brought(rows("{[1,9)}"), after(start, 1));
         assert_eq!(hearing.next_look(), None, "too soon after subscribing");
-        for seq in [(10, 13), (13, 14), (20, 25)] {
-            hearing.read_brought([seq.0..seq.1].into_iter().collect(), after(start, 10));
+        for seq in ["{[10,13)}", "{[13,14)}", "{[20,25)}"] {
+            hearing.read_brought(rows(seq), after(start, 10));
         }
         for seq in 10..13 {
             hearing.heard(seq);

@@ -8,15 +8,18 @@ use uuid::Uuid;
 
 use super::{
     Feed, FeedOutput, Hydrate,
-    jobs::{Done, pause},
+    jobs::{Done, HistoryResult, pause},
 };
 use crate::{
-    model::{ErrorEvent, RangeSet, Timestamp},
+    model::{RangeSet, Timestamp},
     store::{
         StoreError,
         feed::{self as query, HistoryPage},
     },
 };
+
+/// Under what name its failures are reported.
+const QUERY: &str = "history";
 
 /// A replay that is under way or waits for its turn.
 #[derive(Debug)]
@@ -75,37 +78,43 @@ impl Feed {
         let Some(replay) = self.replays.front() else { return };
         self.replaying = true;
         let (db, limit) = (self.db.clone(), self.options.query_limit);
-        let (id, since) = (replay.id, replay.since);
+        let (generation, id, since) = (self.generation, replay.id, replay.since);
         let Some((from, to)) = replay.bounds else {
             self.jobs.spawn(async move {
-                Done::Bounds { id, result: query::find_history(&db, since, limit).await }
+                let result = query::find_history(&db, since, limit).await;
+                Done::Bounds { generation, id, result }
             });
             return;
         };
         let most_rows = self.options.page_rows;
         let page = HistoryPage { from, to, since, project: replay.project, most_rows };
         self.jobs.spawn(async move {
-            Done::History { id, result: query::read_history(&db, &page, limit).await }
+            let result = query::read_history(&db, &page, limit).await;
+            Done::History { generation, id, result }
         });
     }
 
     pub(super) async fn finish_bounds(
         &mut self,
+        generation: u64,
         id: u64,
         result: Result<Option<(i64, i64)>, StoreError>,
         cancel: &CancellationToken,
     ) {
         self.replaying = false;
+        if generation != self.generation {
+            return;
+        }
         match result {
             Ok(Some(bounds)) => {
-                self.database_answers();
+                self.succeeds(QUERY);
                 if let Some(replay) = self.current(id) {
                     replay.failures = 0;
                     replay.bounds = Some(bounds);
                 }
             }
             Ok(None) => {
-                self.database_answers();
+                self.succeeds(QUERY);
                 self.end_replay(id, cancel).await;
             }
             Err(error) => self.replay_failed(id, &error),
@@ -114,16 +123,20 @@ impl Feed {
 
     pub(super) async fn finish_history(
         &mut self,
+        generation: u64,
         id: u64,
-        result: Result<(Vec<ErrorEvent>, Option<i64>), StoreError>,
+        result: HistoryResult,
         cancel: &CancellationToken,
     ) {
         self.replaying = false;
+        if generation != self.generation {
+            return;
+        }
         let (mut events, more_after) = match result {
             Ok(page) => page,
             Err(error) => return self.replay_failed(id, &error),
         };
-        self.database_answers();
+        self.succeeds(QUERY);
         let Some(replay) = self.current(id) else { return };
         replay.failures = 0;
         if let (Some(last), Some((_, to))) = (more_after, replay.bounds) {
@@ -151,7 +164,7 @@ impl Feed {
     }
 
     fn replay_failed(&mut self, id: u64, error: &StoreError) {
-        self.database_fails(error);
+        self.fails(QUERY, error);
         let mut failures = 1;
         if let Some(replay) = self.current(id) {
             replay.failures = replay.failures.saturating_add(1);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     model::{ErrorEvent, RangeSet, Timestamp},
     store::{
-        StoreError,
+        Fence, StoreError,
         feed::{Checkpoint, Page},
         rollup::Saved,
     },
@@ -18,25 +18,30 @@ pub(super) enum Done {
     Page { generation: u64, asked: Asked, result: Result<Page, StoreError> },
     /// A stamp was drawn.
     Stamp { generation: u64, upto: i64, result: Result<u64, StoreError> },
-    /// The checkpoint was read.
-    Checkpoint { result: Result<Checkpoint, StoreError> },
+    /// The checkpoint was read, when we led by this fence.
+    Checkpoint { fence: Option<Fence>, result: Result<Checkpoint, StoreError> },
     /// A portion was counted, or not.
     Saved { generation: u64, tried: Tried, result: Result<Saved, StoreError> },
     /// A new epoch was begun, or somebody else began it.
     Epoch { result: Result<Option<i32>, StoreError> },
     /// The bounds of a replay.
-    Bounds { id: u64, result: Result<Option<(i64, i64)>, StoreError> },
+    Bounds { generation: u64, id: u64, result: Result<Option<(i64, i64)>, StoreError> },
     /// A page of a replay, and the number after which there is more.
-    History { id: u64, result: Result<(Vec<ErrorEvent>, Option<i64>), StoreError> },
+    History { generation: u64, id: u64, result: HistoryResult },
 }
+
+/// A page of history, and the number after which there is more.
+pub(super) type HistoryResult = Result<(Vec<ErrorEvent>, Option<i64>), StoreError>;
 
 /// What a numbered read was asked.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     /// [`Ledger::observed`](super::ledger::Ledger::observed) at that time.
     pub observed: i64,
-    /// Whether it asked for everything that was missing.
-    pub everything: bool,
+    /// Whether it asked for the first holes, beginning a pass over all of them.
+    pub first: bool,
+    /// Whether it asked for the last ones, ending the pass.
+    pub last: bool,
     /// The local clock at that time.
     pub at: Timestamp,
 }

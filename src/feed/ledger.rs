@@ -19,7 +19,7 @@ pub use batch::Batch;
 
 use std::{collections::BTreeMap, ops::Range};
 
-use crate::model::{RangeSet, Span, Timestamp, width};
+use crate::model::{RangeSet, Timestamp, width};
 
 /// Which numbers are accounted for. Numbers start at 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -215,12 +215,12 @@ impl Ledger {
         self.holes.len()
     }
 
-    /// How long the oldest hole has been open; none when there is no hole.
+    /// When the oldest hole was revealed; none when there is no hole.
     ///
     /// Holes are revealed in ascending order, so the first is the oldest.
     #[must_use]
-    pub fn oldest_hole_age(&self, now: Timestamp) -> Option<Span> {
-        self.holes.first_key_value().map(|(_, hole)| now.since(hole.since))
+    pub fn oldest_hole(&self) -> Option<Timestamp> {
+        self.holes.first_key_value().map(|(_, hole)| hole.since)
     }
 
     /// Everything that is accounted for.

@@ -9,6 +9,7 @@ mod history;
 mod jobs;
 pub mod ledger;
 mod reads;
+mod report;
 mod saves;
 mod stream;
 mod task;

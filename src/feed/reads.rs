@@ -10,7 +10,7 @@ use super::{
     jobs::{Asked, Done, pause},
 };
 use crate::{
-    model::{RangeSet, Timestamp},
+    model::{ErrorEvent, RangeSet, Timestamp},
     store::{
         StoreError,
         feed::{self as query, Page},
@@ -44,6 +44,8 @@ pub(super) struct Reads {
     last_stamp: Option<Instant>,
     /// Where the next read goes on when there are more holes than one read asks for.
     from: i64,
+    /// When the pass over all holes that is under way began, by the database's clock.
+    pass_began: Option<Timestamp>,
     /// The sequence was found at this value, behind the ledger.
     pub behind: Option<i64>,
 }
@@ -60,12 +62,19 @@ impl Reads {
             stamping: false,
             last_stamp: None,
             from: 0,
+            pass_began: None,
             behind: None,
         }
     }
 
     pub fn rows_flow(&mut self, now: Instant) {
         self.last_row = Some(now);
+    }
+
+    /// The next read asks for the first holes again.
+    pub fn begin_pass_again(&mut self) {
+        self.from = 0;
+        self.pass_began = None;
     }
 
     pub fn read_again_after_subscribing(&mut self, now: Instant) {
@@ -95,8 +104,9 @@ impl Feed {
             return;
         }
         self.reads.again.retain(|due| *due > now);
-        let (wanted, everything) = self.wanted();
-        let asked = Asked { observed: self.ledger.observed(), everything, at: self.clock.now() };
+        let first = self.reads.from == 0;
+        let (wanted, last) = self.wanted();
+        let asked = Asked { observed: self.ledger.observed(), first, last, at: self.clock.now() };
         self.reads.reading = true;
         self.reads.started = Some(now);
         let (db, options, generation) = (self.db.clone(), self.options, self.generation);
@@ -108,8 +118,8 @@ impl Feed {
         });
     }
 
-    /// The holes to ask for: all of them, or the next few in turn, so that thousands of holes under
-    /// a long transaction cannot make every tick slow.
+    /// The holes to ask for, and whether they are the last: all of them, or the next few in turn, so
+    /// that thousands of holes under a long transaction cannot make every tick slow.
     fn wanted(&mut self) -> (Vec<std::ops::Range<i64>>, bool) {
         let most = self.options.page_ranges;
         let from = self.reads.from;
@@ -118,7 +128,7 @@ impl Feed {
         let more = wanted.len() > most;
         wanted.truncate(most);
         self.reads.from = if more { wanted.last().map_or(0, |range| range.end) } else { 0 };
-        (wanted, !more && from == 0)
+        (wanted, !more)
     }
 
     pub(super) async fn finish_read(
@@ -130,18 +140,19 @@ impl Feed {
     ) {
         self.reads.reading = false;
         let now = Instant::now();
-        let page = match result {
+        let mut page = match result {
             Ok(page) => page,
             Err(error) => {
                 self.reads.failures = self.reads.failures.saturating_add(1);
                 self.reads.next = now + pause(self.reads.failures);
-                self.database_fails(&error);
+                self.reads.begin_pass_again();
+                self.fails("read", &error);
                 return;
             }
         };
         self.reads.failures = 0;
         self.status.reads += 1;
-        self.database_answers();
+        self.succeeds("read");
         if generation != self.generation {
             return;
         }
@@ -150,37 +161,51 @@ impl Feed {
             return;
         }
         self.compare_clocks(asked, &page);
-        let (fresh, by_number) = self.account(&page);
+        let (fresh, by_number) = self.account(&mut page);
         self.status.proven_empty += self.ledger.prove(page.xmin, &page.read);
-        let complete = (asked.everything && !page.full).then_some(page.began_at);
+        let complete_through = self.note_pass(asked, &page);
         if !by_number.is_empty() {
             self.reads.rows_flow(now);
             self.hearing.read_brought(by_number, now);
         }
-        let full = page.full;
-        drop(page);
         self.emit_new(fresh, cancel).await;
-        if let Some(through) = complete {
-            self.status.complete_through = Some(through);
-            self.status.caught_up = true;
+        if let Some(through) = complete_through {
             self.emit(FeedOutput::CompleteThrough(through), cancel).await;
         }
         self.start_stamp();
         let now = Instant::now();
-        self.reads.next = if full { now } else { now + self.tick(now) };
+        self.reads.next = if page.full { now } else { now + self.tick(now) };
+    }
+
+    /// When a pass over all holes and the tail is through, everything that was committed before it
+    /// began is counted; returns that time.
+    fn note_pass(&mut self, asked: &Asked, page: &Page) -> Option<Timestamp> {
+        if asked.first {
+            self.reads.pass_began = Some(page.began_at);
+        }
+        if page.full {
+            // Something was left unread, so the pass begins again.
+            self.reads.begin_pass_again();
+            return None;
+        }
+        let began_at = if asked.last { self.reads.pass_began.take() } else { None }?;
+        self.status.complete_through = Some(began_at);
+        self.status.caught_up = true;
+        Some(began_at)
     }
 
     /// Enters a page into the ledger; returns the rows that are new, and their numbers.
-    fn account(&mut self, page: &Page) -> (Vec<crate::model::ErrorEvent>, RangeSet) {
+    fn account(&mut self, page: &mut Page) -> (Vec<ErrorEvent>, RangeSet) {
         let now = self.clock.now();
         let mut by_number = RangeSet::default();
-        let mut fresh = Vec::with_capacity(page.events.len());
-        for event in &page.events {
-            if self.ledger.insert(event.seq, now) {
+        let mut fresh = std::mem::take(&mut page.events);
+        fresh.retain(|event| {
+            let new = self.ledger.insert(event.seq, now);
+            if new {
                 by_number.insert(event.seq..event.seq + 1);
-                fresh.push(event.clone());
             }
-        }
+            new
+        });
         for (seq, problem) in &page.unreadable {
             // It exists, so its number is accounted for and rollups count it.
             if self.ledger.insert(*seq, now) {
@@ -235,13 +260,14 @@ impl Feed {
         self.reads.stamping = false;
         match result {
             Ok(xid) => {
+                self.succeeds("stamp");
                 self.status.stamps += 1;
                 if generation == self.generation {
                     self.ledger.stamp(xid, upto);
                 }
             }
             // The next read that still finds the hole tries again.
-            Err(error) => self.database_fails(&error),
+            Err(error) => self.fails("stamp", &error),
         }
     }
 }

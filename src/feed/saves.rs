@@ -31,6 +31,7 @@ pub(super) struct Saves {
     failures: u32,
     loading: bool,
     load_at: Instant,
+    follow_at: Instant,
     /// The tenure for which the checkpoint was read: what the leader before us counted is known.
     known_to: Option<Fence>,
     /// The table disagrees with the ledger about the numbers up to some number.
@@ -53,6 +54,7 @@ impl Saves {
             failures: 0,
             loading: false,
             load_at: now,
+            follow_at: now,
             known_to: None,
             differing: None,
         }
@@ -65,19 +67,20 @@ impl Feed {
         let wanted = !self.saves.loaded
             || self.reads.behind.is_some()
             || (fence.is_some() && fence != self.saves.known_to)
-            || (fence.is_none() && self.ledger.unsaved_count() > 0);
+            || (fence.is_none() && now >= self.saves.follow_at);
         if !wanted || self.saves.loading || self.saves.saving || now < self.saves.load_at {
             return;
         }
         self.saves.loading = true;
         let (db, limit) = (self.db.clone(), self.options.query_limit);
         self.jobs.spawn(async move {
-            Done::Checkpoint { result: query::read_checkpoint(&db, limit).await }
+            Done::Checkpoint { fence, result: query::read_checkpoint(&db, limit).await }
         });
     }
 
     pub(super) async fn finish_checkpoint(
         &mut self,
+        fence: Option<Fence>,
         result: Result<Checkpoint, StoreError>,
         cancel: &CancellationToken,
     ) {
@@ -88,13 +91,13 @@ impl Feed {
             Err(error) => {
                 self.saves.failures = self.saves.failures.saturating_add(1);
                 self.saves.load_at = now + pause(self.saves.failures);
-                self.database_fails(&error);
+                self.fails("checkpoint", &error);
                 return;
             }
         };
         self.saves.failures = 0;
-        self.database_answers();
-        self.saves.load_at = now + FOLLOW_EVERY;
+        self.succeeds("checkpoint");
+        self.saves.follow_at = now + FOLLOW_EVERY;
         if let Some(last_drawn) = self.reads.behind {
             self.settle_behind(&checkpoint, last_drawn, cancel).await;
         } else if !self.saves.loaded || checkpoint.epoch != self.status.epoch {
@@ -103,7 +106,7 @@ impl Feed {
             self.ledger.saved(&checkpoint.accounted);
         }
         if self.reads.behind.is_none() {
-            self.saves.known_to = self.leadership.fence();
+            self.saves.known_to = fence;
         }
     }
 
@@ -126,6 +129,7 @@ impl Feed {
         let (db, limit, generation) = (self.db.clone(), self.options.query_limit, self.generation);
         let (epoch, tried) = (self.status.epoch, self.portion(now));
         if tried.ranges.is_empty() {
+            self.saves.next = now + self.options.save_every;
             return;
         }
         self.saves.saving = true;
@@ -171,12 +175,12 @@ impl Feed {
             Err(error) => {
                 self.saves.failures = self.saves.failures.saturating_add(1);
                 self.saves.next = now + pause(self.saves.failures);
-                self.database_fails(&error);
+                self.fails("rollup", &error);
                 return;
             }
         };
         self.saves.failures = 0;
-        self.database_answers();
+        self.succeeds("rollup");
         if generation != self.generation {
             return;
         }
@@ -254,7 +258,7 @@ impl Feed {
         match result {
             Ok(Some(epoch)) => tracing::error!(epoch, "counting starts anew"),
             Ok(None) => {}
-            Err(error) => self.database_fails(&error),
+            Err(error) => self.fails("rollup", &error),
         }
     }
 

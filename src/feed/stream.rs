@@ -58,9 +58,10 @@ pub struct Hydrate {
 pub enum FeedOutput {
     /// Rows that were never given out before: count and decide.
     New(Vec<ErrorEvent>),
-    /// Everything committed before this instant (database clock) has been given out, but for open
-    /// holes. Comes after every complete read, and is the only time that may make a value fall: while
-    /// the feed is behind or the database away, silence says nothing.
+    /// Everything that was committed before then (database clock) has been given out, but for rows
+    /// of transactions that are still open. Comes after every read that left nothing unread, quiet
+    /// ones too, and is the only time to judge falling edges by: while the feed is behind or the
+    /// database is away, time stands still, and windows do not empty for lack of rows.
     CompleteThrough(Timestamp),
     /// The replay with this id begins.
     ReplayBegin {
@@ -129,8 +130,8 @@ pub struct FeedStatus {
     pub open_holes: u64,
     /// Open numbers.
     pub missing: u64,
-    /// How long the oldest hole has been open.
-    pub oldest_hole: Option<Span>,
+    /// Since when the oldest hole has been open (local clock).
+    pub oldest_hole_since: Option<Timestamp>,
     /// Everything committed before then has been counted, but for the holes (database clock).
     pub complete_through: Option<Timestamp>,
     /// Rows counted since the start, without replays.

@@ -1,6 +1,9 @@
 //! The feed's loop: one task that owns the ledger, takes what the socket brings, and starts queries.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -10,14 +13,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    DatabaseHealth, FeedCommand, FeedInput, FeedOutput, FeedStatus, hearing::Hearing,
-    history::Replay, jobs::Done, ledger::Ledger, reads::Reads, saves::Saves,
+    FeedCommand, FeedInput, FeedOutput, FeedStatus, hearing::Hearing, history::Replay, jobs::Done,
+    ledger::Ledger, reads::Reads, saves::Saves,
 };
 use crate::{
     clock::Clock,
     lease::Leadership,
     model::{ErrorEvent, RangeSet, Span, Timestamp},
-    store::{Db, status::Problem},
+    store::Db,
 };
 
 /// Inputs that may wait; more are the socket's loss, and numbered reads make up for it.
@@ -79,7 +82,7 @@ pub struct Feed {
     pub(super) inputs: mpsc::Receiver<FeedInput>,
     output: mpsc::Sender<FeedOutput>,
     pub(super) commands: mpsc::Sender<FeedCommand>,
-    publish: watch::Sender<FeedStatus>,
+    pub(super) publish: watch::Sender<FeedStatus>,
 
     pub(super) ledger: Ledger,
     pub(super) status: FeedStatus,
@@ -92,6 +95,10 @@ pub struct Feed {
     pub(super) replaying: bool,
     pub(super) replay_after: Instant,
     pub(super) hearing: Hearing,
+    /// Queries whose last attempt failed: since when, and how.
+    pub(super) failing: BTreeMap<&'static str, (Timestamp, String)>,
+    /// The database was set back while we ran.
+    pub(super) set_back: bool,
     /// The engine's end of the output is closed, or we were told to stop.
     ended: bool,
 }
@@ -141,6 +148,8 @@ pub fn feed(
         replaying: false,
         replay_after: now,
         hearing: Hearing::default(),
+        failing: BTreeMap::new(),
+        set_back: false,
         ended: false,
     };
     (feed, FeedHandle { inputs, outputs, commands: commands_there, status })
@@ -152,6 +161,7 @@ impl Feed {
     /// Whoever keeps the lease must do so until this returns: the last rollups need it.
     pub async fn run(mut self, cancel: CancellationToken) {
         while !self.ended {
+            self.look();
             self.start_jobs();
             self.show();
             let wake = self.next_wake();
@@ -168,7 +178,7 @@ impl Feed {
                     }
                 },
                 Some(input) = self.inputs.recv() => self.take(input, &cancel).await,
-                () = sleep_until(wake) => self.look(),
+                () = sleep_until(wake) => {}
             }
         }
         self.save_the_rest().await;
@@ -198,13 +208,19 @@ impl Feed {
                 self.finish_read(generation, &asked, result, cancel).await;
             }
             Done::Stamp { generation, upto, result } => self.finish_stamp(generation, upto, result),
-            Done::Checkpoint { result } => self.finish_checkpoint(result, cancel).await,
+            Done::Checkpoint { fence, result } => {
+                self.finish_checkpoint(fence, result, cancel).await;
+            }
             Done::Saved { generation, tried, result } => {
                 self.finish_save(generation, &tried, result);
             }
             Done::Epoch { result } => self.finish_epoch(result),
-            Done::Bounds { id, result } => self.finish_bounds(id, result, cancel).await,
-            Done::History { id, result } => self.finish_history(id, result, cancel).await,
+            Done::Bounds { generation, id, result } => {
+                self.finish_bounds(generation, id, result, cancel).await;
+            }
+            Done::History { generation, id, result } => {
+                self.finish_history(generation, id, result, cancel).await;
+            }
         }
     }
 
@@ -303,7 +319,9 @@ impl Feed {
         self.status.caught_up = false;
         self.saves.loaded = true;
         self.replays.clear();
+        self.reads.begin_pass_again();
         if !first {
+            self.set_back = true;
             self.emit(FeedOutput::Reset { epoch }, cancel).await;
         }
         self.begin_initial_replay(cancel).await;
@@ -319,79 +337,4 @@ impl Feed {
             let _ = self.commands.try_send(command);
         }
     }
-
-    /// Notes that a query succeeded.
-    pub(super) fn database_answers(&mut self) {
-        if let DatabaseHealth::Down { since, .. } = &self.status.database {
-            let seconds = self.clock.now().since(*since).as_secs_f64();
-            tracing::info!(seconds, "the database answers again");
-        }
-        self.status.database = DatabaseHealth::Up;
-    }
-
-    /// Notes that a query failed; logs the first of a row.
-    pub(super) fn database_fails(&mut self, error: &crate::store::StoreError) {
-        self.status.failures += 1;
-        if !matches!(self.status.database, DatabaseHealth::Down { .. }) {
-            tracing::warn!(%error, kind = ?error.kind(), "the database fails; trying on");
-            let (since, reason) = (self.clock.now(), error.to_string());
-            self.status.database = DatabaseHealth::Down { since, reason };
-        }
-    }
-
-    /// Publishes the state.
-    fn show(&mut self) {
-        let now = self.clock.now();
-        let status = &mut self.status;
-        status.low_water = self.ledger.low_water();
-        status.last_number = self.ledger.observed();
-        status.open_holes = u64::try_from(self.ledger.hole_count()).unwrap_or(u64::MAX);
-        status.missing = self.ledger.missing_count();
-        status.oldest_hole = self.ledger.oldest_hole_age(now);
-        status.unsaved = self.ledger.unsaved_count();
-        status.subscribed = self.hearing.is_subscribed();
-        status.deaf = self.hearing.is_deaf();
-        status.canary = self.hearing.canary();
-        status.problems = problems(status, now);
-        self.publish.send_if_modified(|shown| {
-            let differs = shown != status;
-            if differs {
-                shown.clone_from(status);
-            }
-            differs
-        });
-    }
-}
-
-/// What an operator should know of.
-fn problems(status: &FeedStatus, now: Timestamp) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let mut add = |what: &str, detail: String| {
-        problems.push(Problem { what: what.to_owned(), detail });
-    };
-    if let DatabaseHealth::Down { since, reason } = &status.database {
-        add("database", format!("no answer since {since}: {reason}"));
-    }
-    if status.deaf {
-        add(
-            "deaf",
-            "Realtime is subscribed and brings nothing; numbered reads carry on".to_owned(),
-        );
-    }
-    if status.epoch > 1 {
-        let epoch = status.epoch;
-        add("epoch", format!("the sequence was found behind the checkpoint; epoch {epoch} counts"));
-    }
-    if status.rows_differing > 0 {
-        let rows = status.rows_differing;
-        add("rollups", format!("{rows} rows vanished before they were counted in rollups"));
-    }
-    if status.rows_unreadable > 0 {
-        add("unreadable", format!("{} rows were not understood", status.rows_unreadable));
-    }
-    if let Some(age) = status.oldest_hole.filter(|age| *age > Span::from_secs(60)) {
-        let seconds = age.as_secs_f64();
-        add("horizon", format!("a transaction has been open for {seconds:.0} s at {now}"));
-    }
-    problems
 }

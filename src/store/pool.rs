@@ -137,7 +137,6 @@ impl Link {
     }
 
     /// A query that is kept prepared where that is possible.
-    #[must_use]
     pub fn query(&self, sql: &'static str) -> Query<'static, Postgres, PgArguments> {
         sqlx::query(sql).persistent(self.persistent)
     }

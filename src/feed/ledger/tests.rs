@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::Span;
 
 const NOW: Timestamp = Timestamp::from_secs(1_000);
 
@@ -59,18 +60,18 @@ fn holes_have_an_age_and_neighbours_merge_while_unstamped() {
     let mut ledger = Ledger::default();
     let later = NOW + Span::from_secs(3);
     ledger.observe(0, NOW);
-    assert_eq!((ledger.observed(), ledger.oldest_hole_age(later)), (0, None));
+    assert_eq!((ledger.observed(), ledger.oldest_hole()), (0, None));
     ledger.observe(3, NOW);
     ledger.observe(5, later);
     assert_eq!((ledger.hole_count(), missing(&ledger).as_str()), (1, "{[1,6)}"));
-    assert_eq!(ledger.oldest_hole_age(later), Some(Span::from_secs(3)));
+    assert_eq!(ledger.oldest_hole(), Some(NOW));
     ledger.stamp(7, 5);
     ledger.observe(8, later);
     assert_eq!((ledger.hole_count(), missing(&ledger).as_str()), (2, "{[1,9)}"));
     for seq in 1..=5 {
         assert!(ledger.insert(seq, later));
     }
-    assert_eq!(ledger.oldest_hole_age(later), Some(Span::ZERO));
+    assert_eq!(ledger.oldest_hole(), Some(later));
     assert_eq!(ledger.missing_count(), 3);
     ledger.observe(i64::MAX, later);
     assert_eq!(ledger.observed(), i64::MAX - 1);
