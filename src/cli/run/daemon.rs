@@ -201,6 +201,7 @@ impl Daemon {
             name: settings.instance.name,
             started_at,
             db: db.clone(),
+            clock,
             leadership: leadership.clone(),
             feed: status.clone(),
             socket: socket_handle.state(),

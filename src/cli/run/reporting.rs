@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     alerting::{LiveBoard, Written},
+    clock::Clock,
     feed::{DatabaseHealth, FeedInput, FeedStatus},
     http::{Probe, Readiness},
     lease::Leadership,
@@ -37,6 +38,8 @@ pub struct Reporting {
     pub started_at: Timestamp,
     /// Where the row is written.
     pub db: Db,
+    /// For the age of holes.
+    pub clock: Clock,
     /// Whether it leads.
     pub leadership: Leadership,
     /// The feed's state.
@@ -64,7 +67,7 @@ impl Reporting {
             tokio::select! {
                 () = cancel.cancelled() => break,
                 _ = metrics.tick() => {
-                    publish(&self.feed.borrow(), self.leadership.is_leader());
+                    publish(&self.feed.borrow(), self.leadership.is_leader(), self.clock.now());
                     continue;
                 }
                 true = self.leadership.changed() => {}
@@ -108,7 +111,7 @@ impl Reporting {
             low_water: feed.low_water,
             last_number: feed.last_number,
             open_holes: feed.open_holes,
-            oldest_hole: feed.oldest_hole.unwrap_or_default(),
+            oldest_hole: feed.oldest_hole(self.clock.now()),
             complete_through: feed.complete_through,
             rows_counted: feed.rows_counted,
             rows_repaired: feed.rows_repaired,
@@ -179,7 +182,7 @@ pub async fn live(db: Db, leadership: Leadership, board: LiveBoard, cancel: Canc
 }
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floating-point numbers")]
-fn publish(feed: &FeedStatus, leads: bool) {
+fn publish(feed: &FeedStatus, leads: bool, now: Timestamp) {
     metrics::gauge!("meshhook_errors_leader").set(f64::from(u8::from(leads)));
     metrics::gauge!("meshhook_errors_socket_subscribed").set(f64::from(u8::from(feed.subscribed)));
     metrics::gauge!("meshhook_errors_socket_deaf").set(f64::from(u8::from(feed.deaf)));
@@ -187,7 +190,7 @@ fn publish(feed: &FeedStatus, leads: bool) {
     metrics::gauge!("meshhook_errors_last_number").set(feed.last_number as f64);
     metrics::gauge!("meshhook_errors_holes_open").set(feed.open_holes as f64);
     metrics::gauge!("meshhook_errors_hole_oldest_seconds")
-        .set(feed.oldest_hole.unwrap_or_default().as_secs_f64());
+        .set(feed.oldest_hole(now).as_secs_f64());
     metrics::counter!("meshhook_errors_rows_counted_total").absolute(feed.rows_counted);
     metrics::counter!("meshhook_errors_rows_by_socket_total").absolute(feed.rows_by_socket);
     metrics::counter!("meshhook_errors_rows_repaired_total").absolute(feed.rows_repaired);
