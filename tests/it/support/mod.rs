@@ -5,6 +5,7 @@
 pub mod db;
 pub mod realtime_client;
 pub mod realtime_server;
+pub mod stack;
 
 use std::time::Duration;
 
