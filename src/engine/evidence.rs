@@ -14,22 +14,23 @@ const COUNTERS: usize = 7;
 /// Fingerprints and errors reported.
 const REPORTED: usize = 5;
 
-/// The evidence of one group, at most about half a kilobyte. Laid out so that counting an event of a
-/// known fingerprint touches the first lines only.
+/// The evidence of one group, about half a kilobyte. Counting an event of a known fingerprint touches
+/// the first three lines of memory only.
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub(super) struct Tracker {
     /// The low halves of the fingerprints: enough to tell them apart in a list of seven.
     tags: [u64; COUNTERS],
-    counts: [u32; COUNTERS],
-    /// How much of each count was taken over from a predecessor.
-    inherited: [u32; COUNTERS],
-    first_seen: Timestamp,
     last_seen: Timestamp,
+    counts: [u32; COUNTERS],
+    /// Errors recorded, kept small: see [`Tracker::record`].
+    recorded: u32,
+    first_seen: Timestamp,
     /// When counts were last halved.
     aged_at: Timestamp,
-    recorded: u32,
     recent: [Uuid; REPORTED],
+    /// How much of each count was taken over from a predecessor.
+    inherited: [u32; COUNTERS],
     /// The high halves of the fingerprints.
     heads: [u64; COUNTERS],
     samples: [Uuid; COUNTERS],
