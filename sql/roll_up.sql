@@ -5,10 +5,8 @@ with batch as materialized (
   select m.seq, m.error_id, m."timestamp", m.source, m.error_type, m.severity, m.project_id,
          m.workflow_id, m.fingerprint, m.message
     from unnest($1::text::int8multirange) as wanted (numbers)
-   cross join lateral (
-     select * from public.error_metrics e
-      where e.seq >= lower(wanted.numbers) and e.seq < upper(wanted.numbers)
-   ) m
+    join public.error_metrics m
+      on m.seq >= lower(wanted.numbers) and m.seq < upper(wanted.numbers)
 ), minutes as (
   insert into public.error_rate_minutes as r
          (bucket, project_id, workflow_id, source, error_type, severity, count)
