@@ -201,7 +201,6 @@ impl Daemon {
             name: settings.instance.name,
             started_at,
             db: db.clone(),
-            clock,
             leadership: leadership.clone(),
             feed: status.clone(),
             socket: socket_handle.state(),

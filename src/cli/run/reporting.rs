@@ -11,7 +11,6 @@ use uuid::Uuid;
 
 use crate::{
     alerting::{LiveBoard, Written},
-    clock::Clock,
     feed::{DatabaseHealth, FeedInput, FeedStatus},
     http::{Probe, Readiness},
     lease::Leadership,
@@ -38,8 +37,6 @@ pub struct Reporting {
     pub started_at: Timestamp,
     /// Where the row is written.
     pub db: Db,
-    /// For the age of holes.
-    pub clock: Clock,
     /// Whether it leads.
     pub leadership: Leadership,
     /// The feed's state.
@@ -67,7 +64,7 @@ impl Reporting {
             tokio::select! {
                 () = cancel.cancelled() => break,
                 _ = metrics.tick() => {
-                    publish(&self.feed.borrow(), self.leadership.is_leader(), self.clock.now());
+                    publish(&self.feed.borrow(), self.leadership.is_leader());
                     continue;
                 }
                 true = self.leadership.changed() => {}
@@ -111,7 +108,7 @@ impl Reporting {
             low_water: feed.low_water,
             last_number: feed.last_number,
             open_holes: feed.open_holes,
-            oldest_hole: feed.oldest_hole(self.clock.now()),
+            oldest_hole: feed.oldest_hole.unwrap_or_default(),
             complete_through: feed.complete_through,
             rows_counted: feed.rows_counted,
             rows_repaired: feed.rows_repaired,
@@ -182,14 +179,15 @@ pub async fn live(db: Db, leadership: Leadership, board: LiveBoard, cancel: Canc
 }
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floating-point numbers")]
-fn publish(feed: &FeedStatus, leads: bool, now: Timestamp) {
+fn publish(feed: &FeedStatus, leads: bool) {
     metrics::gauge!("meshhook_errors_leader").set(f64::from(u8::from(leads)));
     metrics::gauge!("meshhook_errors_socket_subscribed").set(f64::from(u8::from(feed.subscribed)));
     metrics::gauge!("meshhook_errors_socket_deaf").set(f64::from(u8::from(feed.deaf)));
     metrics::gauge!("meshhook_errors_low_water").set(feed.low_water as f64);
     metrics::gauge!("meshhook_errors_last_number").set(feed.last_number as f64);
     metrics::gauge!("meshhook_errors_holes_open").set(feed.open_holes as f64);
-    metrics::gauge!("meshhook_errors_hole_oldest_seconds").set(feed.oldest_hole(now).as_secs_f64());
+    metrics::gauge!("meshhook_errors_hole_oldest_seconds")
+        .set(feed.oldest_hole.unwrap_or_default().as_secs_f64());
     metrics::counter!("meshhook_errors_rows_counted_total").absolute(feed.rows_counted);
     metrics::counter!("meshhook_errors_rows_by_socket_total").absolute(feed.rows_by_socket);
     metrics::counter!("meshhook_errors_rows_repaired_total").absolute(feed.rows_repaired);
