@@ -4,8 +4,28 @@
 //! exactly once, decides incidents and notifies people within a second.
 //! `ARCHITECTURE.md` is the map; each folder's `mod.rs` says what lives in it.
 
+pub mod alerting;
+pub mod backoff;
+pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod engine;
+pub mod error;
 pub mod feed;
+pub mod http;
 pub mod lease;
 pub mod model;
+pub mod notify;
+pub mod realtime;
+pub mod rest;
+#[cfg(feature = "dev")]
+pub mod sinks;
 pub mod store;
+pub mod supervisor;
+pub mod telemetry;
+pub mod token;
+
+/// What this program calls itself towards servers.
+///
+/// It must not look like a browser's, because Supabase refuses secret keys from those.
+pub const USER_AGENT: &str = concat!("meshhook-errors/", env!("CARGO_PKG_VERSION"));

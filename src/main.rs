@@ -1,3 +1,41 @@
-//! The binary; it is filled in by `cli`.
+//! The binary: boot phases, then the subcommand.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use meshhook_errors::{
+    cli::Cli,
+    config::{Environment, Telemetry},
+    error::Error,
+    telemetry,
+};
+
+fn main() -> ExitCode {
+    // First of all: two TLS providers are compiled in (one is never used), and rustls panics at the
+    // first connection unless it is told which.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let cli = Cli::parse();
+    match boot(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("meshhook-errors: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Everything synchronous comes before the runtime, so that a wrong configuration starts nothing.
+fn boot(cli: Cli) -> Result<(), Error> {
+    let environment = Environment::load()?;
+    let mut reader = environment.reader();
+    let telemetry = Telemetry::read(&mut reader);
+    telemetry::log(&reader.finish(telemetry)?);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::unavailable("the runtime", error))?;
+    let result = runtime.block_on(cli.execute(environment));
+    // Blocking look-ups of names must not delay the end.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(500));
+    result
+}

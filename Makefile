@@ -1,0 +1,40 @@
+# The two commands a newcomer needs are `make dev` and `make test`; `make help` lists the rest.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+NODE_MIN := 20
+
+.PHONY: help setup dev smoke test bench fmt lint doc deny clean
+
+help: ## List the targets.
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: ## Check for what is needed, and install what may be installed.
+	@.ci/setup
+
+dev: setup ## Everything on this machine: database, daemon, sinks, demo workload. Ctrl-C stops it.
+	cargo run --quiet -- dev
+
+smoke: setup ## The same once, without a person: burst, alerts, resolved messages, one line of JSON.
+	cargo run --quiet -- dev --smoke
+
+test: setup ## All tests, the database ones on the system's PostgreSQL and on version 17.
+	@.ci/test
+
+bench: setup ## Benchmarks in release mode.
+	cargo bench --workspace
+
+fmt: ## Format the code.
+	cargo fmt --all
+
+lint: ## Format check, clippy with warnings denied, documentation without warnings.
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --no-default-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+
+deny: ## Licences, advisories and duplicate versions of dependencies.
+	cargo deny check
+
+clean: ## Remove what was built.
+	cargo clean

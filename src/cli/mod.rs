@@ -1,0 +1,74 @@
+//! The subcommands: each one file, each wiring the modules it needs.
+//! This is the only folder that knows all others; no logic that another part could need lives here.
+//! Arguments and the environment come in; exit statuses and words for people go out.
+
+use clap::{Parser, Subcommand};
+
+use crate::{config::Environment, error::Error};
+
+mod channels;
+mod check;
+#[cfg(feature = "dev")]
+mod dev;
+mod report;
+pub mod run;
+mod token;
+mod wiring;
+
+/// Error-rate alerting for a Supabase project.
+#[derive(Debug, Parser)]
+#[command(name = "meshhook-errors", version, about, arg_required_else_help = true)]
+#[command(after_help = "Configuration is read from the environment and from a file .env in the \
+                        current folder; .env.example describes every variable.")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon.
+    Run,
+    /// Run everything on this machine: database, daemon, sinks and a demo workload.
+    #[cfg(feature = "dev")]
+    Dev(dev::Arguments),
+    /// Diagnose a deployment line by line.
+    Check(check::Arguments),
+    /// Report error events from the shell, or from NDJSON on standard input.
+    Report(report::Arguments),
+    /// Mint a token for a worker.
+    Token(token::Arguments),
+    /// Store the secret of a channel, read from standard input.
+    Secret(channels::SecretArguments),
+    /// Send a marked test message to a channel.
+    SendTest(channels::TestArguments),
+}
+
+impl Cli {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// Says what failed; [`Error::exit_code`] is the exit status.
+    pub async fn execute(self, environment: Environment) -> Result<(), Error> {
+        match self.command {
+            Command::Run => run::execute(&environment).await,
+            #[cfg(feature = "dev")]
+            Command::Dev(arguments) => dev::execute(arguments, environment).await,
+            Command::Check(arguments) => check::execute(arguments, &environment).await,
+            Command::Report(arguments) => report::execute(arguments, &environment).await,
+            Command::Token(arguments) => token::execute(&arguments, &environment),
+            Command::Secret(arguments) => channels::set_secret(arguments, &environment).await,
+            Command::SendTest(arguments) => channels::send_test(arguments, &environment).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

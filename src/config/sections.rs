@@ -1,0 +1,318 @@
+//! The sections of the configuration, each read on its own.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use ipnet::IpNet;
+use secrecy::SecretString;
+use url::Url;
+
+use super::{Reader, urls, variables as var};
+use crate::model::Span;
+
+/// How to reach Postgres.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// The connection, with its password.
+    pub url: SecretString,
+    /// Whether a transaction-mode pooler stands between, so that nothing may be kept in a session.
+    pub transaction_pooler: bool,
+}
+
+impl Database {
+    /// Reads `DATABASE_URL` and `DATABASE_POOLER`.
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let url = urls::database(reader, &var::DATABASE_URL);
+        let mode = reader.text(&var::DATABASE_POOLER)?;
+        let transaction_pooler = match mode.as_str() {
+            "transaction" => true,
+            "session" => false,
+            "auto" => url.as_ref().is_some_and(|url| url.port() == Some(6543)),
+            _ => {
+                reader.problem(&var::DATABASE_POOLER, "must be auto, transaction or session");
+                return None;
+            }
+        };
+        Some(Self { url: url?.to_string().into(), transaction_pooler })
+    }
+}
+
+/// How to reach the project's HTTP and websocket services.
+#[derive(Clone, Debug)]
+pub struct Supabase {
+    /// PostgREST, without a trailing slash.
+    pub rest_url: Url,
+    /// Realtime's websocket.
+    pub realtime_url: Url,
+    /// `Host` header for Realtime where it differs from its address.
+    pub realtime_host: Option<String>,
+    /// Further certificate authorities for Realtime.
+    pub realtime_ca_file: Option<PathBuf>,
+    /// The key that the gateway wants.
+    pub anon_key: Option<SecretString>,
+}
+
+impl Supabase {
+    /// Reads the `SUPABASE_…` addresses.
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let base = urls::address(reader, &var::SUPABASE_URL, ("http", "https"));
+        let rest = urls::address(reader, &var::SUPABASE_REST_URL, ("http", "https"));
+        let realtime = urls::address(reader, &var::SUPABASE_REALTIME_URL, ("ws", "wss"));
+        if reader.text(&var::SUPABASE_URL).is_none() && (rest.is_none() || realtime.is_none()) {
+            reader.required(&var::SUPABASE_URL);
+        }
+        Some(Self {
+            rest_url: rest.or_else(|| below(base.as_ref()?, "rest/v1"))?,
+            realtime_url: realtime.or_else(|| websocket(base.as_ref()?))?,
+            realtime_host: reader.text(&var::SUPABASE_REALTIME_HOST),
+            realtime_ca_file: reader.text(&var::SUPABASE_REALTIME_CA_FILE).map(PathBuf::from),
+            anon_key: reader.text(&var::SUPABASE_ANON_KEY).map(SecretString::from),
+        })
+    }
+}
+
+fn below(base: &Url, path: &str) -> Option<Url> {
+    Url::parse(&format!("{}/{path}", base.as_str().trim_end_matches('/'))).ok()
+}
+
+fn websocket(base: &Url) -> Option<Url> {
+    let mut url = below(base, "realtime/v1/websocket")?;
+    let scheme = if base.scheme() == "https" { "wss" } else { "ws" };
+    url.set_scheme(scheme).ok()?;
+    Some(url)
+}
+
+/// What the daemon's own tokens are made from.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// The project's HS256 secret.
+    Secret(SecretString),
+    /// A private key as JWK or PEM, and its id where it was given apart.
+    SigningKey(SecretString, Option<String>),
+    /// The service key itself.
+    ServiceKey(SecretString),
+}
+
+impl Credentials {
+    /// Reads the first of `SUPABASE_JWT_SECRET`, `SUPABASE_SIGNING_KEY`, `SUPABASE_SERVICE_ROLE_KEY`.
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        if let Some(secret) = reader.text(&var::SUPABASE_JWT_SECRET) {
+            if secret.len() < 32 {
+                reader.problem(&var::SUPABASE_JWT_SECRET, "must have at least 32 characters");
+                return None;
+            }
+            return Some(Self::Secret(secret.into()));
+        }
+        if let Some(key) = reader.text(&var::SUPABASE_SIGNING_KEY) {
+            let key = if key.starts_with(['{', '-']) {
+                Ok(key)
+            } else {
+                std::fs::read_to_string(&key).map_err(|error| {
+                    format!("is neither a JWK nor a PEM, and cannot be read as a file: {error}")
+                })
+            };
+            return match key {
+                Ok(key) => {
+                    Some(Self::SigningKey(key.into(), reader.text(&var::SUPABASE_SIGNING_KEY_ID)))
+                }
+                Err(text) => {
+                    reader.problem(&var::SUPABASE_SIGNING_KEY, text);
+                    None
+                }
+            };
+        }
+        if let Some(key) = reader.text(&var::SUPABASE_SERVICE_ROLE_KEY) {
+            return Some(Self::ServiceKey(key.into()));
+        }
+        reader.problem(
+            &var::SUPABASE_JWT_SECRET,
+            "is not set, nor is SUPABASE_SIGNING_KEY or SUPABASE_SERVICE_ROLE_KEY; one of the three \
+             is needed to log in to Realtime",
+        );
+        None
+    }
+}
+
+/// How messages get out.
+#[derive(Clone, Debug)]
+pub struct Notify {
+    /// Key of the channels' secrets.
+    pub channel_key: Option<SecretString>,
+    /// Mail server.
+    pub smtp_url: Option<SecretString>,
+    /// Sender of mail.
+    pub smtp_from: Option<String>,
+    /// Where the dashboard is, without a trailing slash.
+    pub dashboard_url: Option<Url>,
+    /// Private networks that webhooks may reach.
+    pub allowed_networks: Vec<IpNet>,
+    /// Whether plain text to other machines is allowed.
+    pub allow_plaintext: bool,
+}
+
+impl Notify {
+    /// Reads the variables of notification.
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let channel_key = reader.text(&var::CHANNEL_SECRETS_KEY);
+        if let Some(key) = &channel_key
+            && BASE64_STANDARD.decode(key).map(|bytes| bytes.len()) != Ok(32)
+        {
+            reader.problem(
+                &var::CHANNEL_SECRETS_KEY,
+                "must be 32 bytes in base64, as from openssl rand -base64 32",
+            );
+        }
+        let smtp_url = smtp_with_starttls(reader)
+            .or_else(|| urls::address(reader, &var::SMTP_URL, ("smtp", "smtps")));
+        let smtp_from = reader.text(&var::SMTP_FROM);
+        if smtp_url.is_some() && smtp_from.is_none() {
+            reader.required(&var::SMTP_FROM);
+        }
+        if let Some(from) = &smtp_from
+            && from.parse::<lettre::message::Mailbox>().is_err()
+        {
+            reader.problem(&var::SMTP_FROM, "must be a mail address, with or without a name");
+        }
+        Some(Self {
+            channel_key: channel_key.map(SecretString::from),
+            smtp_url: smtp_url.map(|url| url.to_string().into()),
+            smtp_from,
+            dashboard_url: urls::address(reader, &var::DASHBOARD_URL, ("http", "https")),
+            allowed_networks: networks(reader),
+            allow_plaintext: reader.allows_plaintext(),
+        })
+    }
+}
+
+/// `smtp://…?tls=required` begins in plain text but never sends a word of it before STARTTLS.
+fn smtp_with_starttls(reader: &Reader<'_>) -> Option<Url> {
+    let url = Url::parse(&reader.text(&var::SMTP_URL)?).ok()?;
+    let required = url.scheme() == "smtp"
+        && url.query_pairs().any(|(name, value)| name == "tls" && value == "required");
+    required.then_some(url)
+}
+
+fn networks(reader: &mut Reader<'_>) -> Vec<IpNet> {
+    let text = reader.text(&var::ALLOW_PRIVATE_DESTINATIONS).unwrap_or_default();
+    let mut networks = Vec::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        match part.parse() {
+            Ok(network) => networks.push(network),
+            Err(_) => reader.problem(
+                &var::ALLOW_PRIVATE_DESTINATIONS,
+                format!("{part:?} is not a network as in 10.0.0.0/8"),
+            ),
+        }
+    }
+    networks
+}
+
+/// The daemon's own HTTP server.
+#[derive(Clone, Copy, Debug)]
+pub struct Http {
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+}
+
+impl Http {
+    /// Reads `HTTP_LISTEN`.
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let listen = reader.parsed(&var::HTTP_LISTEN, "an address and port as in 0.0.0.0:9464")?;
+        Some(Self { listen })
+    }
+}
+
+/// How often the feed reads the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Feed {
+    /// Between reads while nothing happens.
+    pub quiet_tick: Span,
+    /// Between reads while rows flow, or while the socket is down or deaf.
+    pub busy_tick: Span,
+}
+
+impl Feed {
+    /// Reads `FEED_TICK_QUIET_MS` and `FEED_TICK_BUSY_MS`.
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let mut tick = |variable| {
+            let millis: i64 = reader.parsed(variable, "a number of milliseconds")?;
+            if (10..=60_000).contains(&millis) {
+                return Some(Span::from_millis(millis));
+            }
+            reader.problem(variable, "must be between 10 and 60000 milliseconds");
+            None
+        };
+        let quiet_tick = tick(&var::FEED_TICK_QUIET_MS);
+        let busy_tick = tick(&var::FEED_TICK_BUSY_MS);
+        Some(Self { quiet_tick: quiet_tick?, busy_tick: busy_tick? })
+    }
+}
+
+/// Which instance this is.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    /// Its name in the status table.
+    pub name: String,
+}
+
+impl Instance {
+    /// Reads `INSTANCE_NAME`, else the host's name.
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        let name = reader.text(&var::INSTANCE_NAME).or_else(host).unwrap_or_default();
+        let name = name.trim();
+        Some(Self { name: if name.is_empty() { "meshhook-errors" } else { name }.to_owned() })
+    }
+}
+
+/// What a log line looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Logging.
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    /// What a line looks like.
+    pub format: LogFormat,
+    /// What is logged.
+    pub filter: String,
+}
+
+impl Telemetry {
+    /// Reads `LOG_FORMAT` and `LOG_FILTER`.
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let format = match reader.text(&var::LOG_FORMAT)?.as_str() {
+            "text" => LogFormat::Text,
+            "json" => LogFormat::Json,
+            _ => {
+                reader.problem(&var::LOG_FORMAT, "must be text or json");
+                return None;
+            }
+        };
+        let filter = reader.text(&var::LOG_FILTER)?;
+        if filter.parse::<tracing_subscriber::filter::Targets>().is_err() {
+            reader.problem(&var::LOG_FILTER, "must be levels as in info,meshhook_errors=debug");
+            return None;
+        }
+        Some(Self { format, filter })
+    }
+}
+
+/// What `report` sends with.
+#[derive(Clone, Debug)]
+pub struct Reporter {
+    /// A token with role `error_reporter`; where it is missing, one is minted.
+    pub token: Option<SecretString>,
+}
+
+impl Reporter {
+    /// Reads `ERROR_REPORTER_TOKEN`.
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        Some(Self { token: reader.text(&var::ERROR_REPORTER_TOKEN).map(SecretString::from) })
+    }
+}

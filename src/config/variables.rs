@@ -1,0 +1,66 @@
+//! Every variable the program reads, with its default and what it means.
+//!
+//! `.env.example` and the table in the README are checked against this list by a test.
+
+/// One environment variable.
+#[derive(Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is where it is not set.
+    pub default: Option<&'static str>,
+    /// Whether its value must never be shown.
+    pub secret: bool,
+    /// What to write, for an operator.
+    pub help: &'static str,
+}
+
+/// Declares constants and the list of all of them.
+macro_rules! variables {
+    ($($(#[$flag:ident])? $name:ident $(= $default:literal)? : $help:literal;)+) => {
+        $(
+            #[doc = $help]
+            pub static $name: Variable = Variable {
+                name: stringify!($name),
+                default: variables!(@default $($default)?),
+                secret: variables!(@secret $($flag)?),
+                help: $help,
+            };
+        )+
+
+        /// All variables, in the order of the documentation.
+        pub static ALL: &[&Variable] = &[$(&$name),+];
+    };
+    (@default) => { None };
+    (@default $default:literal) => { Some($default) };
+    (@secret) => { false };
+    (@secret secret) => { true };
+}
+
+variables! {
+    #[secret] DATABASE_URL: "connection of role error_daemon, as in postgres://error_daemon:password@db.project.supabase.co:5432/postgres (direct, or either mode of the pooler)";
+    DATABASE_POOLER = "auto": "transaction where the connection goes through a transaction-mode pooler, session where not, auto to take port 6543 for one";
+    SUPABASE_URL: "the project's address, as in https://project.supabase.co";
+    SUPABASE_REST_URL: "address of PostgREST, where it is not SUPABASE_URL/rest/v1";
+    SUPABASE_REALTIME_URL: "websocket address of Realtime, where it is not SUPABASE_URL/realtime/v1/websocket";
+    SUPABASE_REALTIME_HOST: "Host header for Realtime, which selects the tenant of a self-hosted server";
+    SUPABASE_REALTIME_CA_FILE: "PEM file with further certificate authorities to trust for Realtime";
+    #[secret] SUPABASE_ANON_KEY: "the publishable (or legacy anon) key, which the gateway of a hosted project wants";
+    #[secret] SUPABASE_JWT_SECRET: "the project's HS256 secret, from which the daemon mints its own short-lived tokens";
+    #[secret] SUPABASE_SIGNING_KEY: "instead of SUPABASE_JWT_SECRET: a private ES256 or RS256 key, as JWK or PEM, or the path of a file with one";
+    SUPABASE_SIGNING_KEY_ID: "key id (kid) of SUPABASE_SIGNING_KEY where a PEM does not carry one";
+    #[secret] SUPABASE_SERVICE_ROLE_KEY: "last resort where there is neither secret nor signing key; has wider rights than the daemon needs";
+    #[secret] CHANNEL_SECRETS_KEY: "32 random bytes in base64 that encrypt the channels' secrets, as from openssl rand -base64 32";
+    #[secret] SMTP_URL: "mail server, as in smtps://user:password@host:465, or smtp://user:password@host:587?tls=required";
+    SMTP_FROM: "sender of alert mail, as in MeshHook alerts <alerts@example.com>";
+    DASHBOARD_URL: "address of the web app, for links in messages, as in https://meshhook.example.com";
+    HTTP_LISTEN = "127.0.0.1:9464": "where /healthz, /readyz and /metrics are served";
+    INSTANCE_NAME: "name of this instance in the status table; by default the host's name";
+    FEED_TICK_QUIET_MS = "250": "milliseconds between numbered reads while nothing happens";
+    FEED_TICK_BUSY_MS = "100": "milliseconds between numbered reads while rows flow or the socket is down or deaf";
+    ALLOW_PLAINTEXT = "false": "true allows http, ws, postgres without TLS and smtp without TLS to other machines";
+    ALLOW_PRIVATE_DESTINATIONS: "networks, as in 10.0.0.0/8,127.0.0.0/8, that webhooks may reach although they are private";
+    LOG_FORMAT = "text": "text or json";
+    LOG_FILTER = "info,sqlx=error": "what is logged, as in info,meshhook_errors::feed=debug";
+    #[secret] ERROR_REPORTER_TOKEN: "token with role error_reporter for meshhook-errors report, as from meshhook-errors token";
+}

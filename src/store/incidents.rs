@@ -1,0 +1,256 @@
+//! Incidents, their time line and the messages that go with them, written under the fence.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::{FromRow, Row as _};
+use uuid::Uuid;
+
+use super::{Db, Fence, Link, StoreError, pool::within};
+use crate::model::{Evidence, OpenIncident, Timestamp, Transition};
+
+/// A transition with what only the writer knows.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// What the engine decided.
+    pub transition: Transition,
+    /// The rule's name.
+    pub rule_name: String,
+    /// The rule's project, or the group's.
+    pub project_id: Option<Uuid>,
+    /// What a message says.
+    pub facts: Value,
+}
+
+/// The incidents that are open; a row that cannot be read costs only itself and is logged.
+///
+/// # Errors
+/// When the database does not answer within `limit`.
+pub async fn load_open(db: &Db, limit: Duration) -> Result<Vec<OpenIncident>, StoreError> {
+    let rows = within("read the open incidents", limit, async {
+        let mut link = db.link().await?;
+        let query = link.query(include_str!("../../sql/incidents_open.sql"));
+        let rows = query.fetch_all(link.connection()).await?;
+        link.commit().await?;
+        Ok(rows.iter().map(Row::from_row).collect::<Result<Vec<_>, _>>()?)
+    })
+    .await?;
+    let read = |row: Row| {
+        let id = row.incident_id;
+        let incident = row.into_open();
+        if incident.is_none() {
+            tracing::warn!(incident = %id, "an open incident cannot be read; it will be opened anew");
+        }
+        incident
+    };
+    Ok(rows.into_iter().filter_map(read).collect())
+}
+
+/// Open incidents and whether somebody has acknowledged them.
+///
+/// # Errors
+/// When the database does not answer within `limit`.
+pub async fn acknowledgements(db: &Db, limit: Duration) -> Result<HashMap<Uuid, bool>, StoreError> {
+    within("read the acknowledgements", limit, async {
+        let mut link = db.link().await?;
+        let query = link.query(include_str!("../../sql/incidents_acknowledged.sql"));
+        let rows = query.fetch_all(link.connection()).await?;
+        link.commit().await?;
+        Ok(rows
+            .iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .collect::<Result<_, sqlx::Error>>()?)
+    })
+    .await
+}
+
+/// Closes incidents whose rule was deleted; returns how many there were.
+///
+/// # Errors
+/// [`StoreError::FenceLost`] when this instance does not lead; the database's failures.
+pub async fn close_orphans(db: &Db, fence: &Fence, limit: Duration) -> Result<u64, StoreError> {
+    within("close incidents of deleted rules", limit, async {
+        let mut link = db.transaction().await?;
+        let query = link.query(include_str!("../../sql/incidents_orphaned.sql"));
+        let done = query.execute(link.connection()).await?;
+        link.commit_as(fence).await?;
+        Ok(done.rows_affected())
+    })
+    .await
+}
+
+/// What people call these projects and workflows.
+///
+/// # Errors
+/// When the database does not answer within `limit`.
+pub async fn display_names(
+    db: &Db,
+    ids: &[Uuid],
+    limit: Duration,
+) -> Result<HashMap<Uuid, String>, StoreError> {
+    texts_of(db, include_str!("../../sql/display_names.sql"), ids, limit).await
+}
+
+/// Messages of these errors.
+///
+/// # Errors
+/// When the database does not answer within `limit`.
+pub async fn sample_messages(
+    db: &Db,
+    ids: &[Uuid],
+    limit: Duration,
+) -> Result<HashMap<Uuid, String>, StoreError> {
+    texts_of(db, include_str!("../../sql/sample_messages.sql"), ids, limit).await
+}
+
+async fn texts_of(
+    db: &Db,
+    sql: &'static str,
+    ids: &[Uuid],
+    limit: Duration,
+) -> Result<HashMap<Uuid, String>, StoreError> {
+    within("look up names for a message", limit, async {
+        let mut link = db.link().await?;
+        let rows = link.query(sql).bind(ids.to_vec()).fetch_all(link.connection()).await?;
+        link.commit().await?;
+        Ok(rows
+            .iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .collect::<Result<_, sqlx::Error>>()?)
+    })
+    .await
+}
+
+/// Writes decisions in their order, all or nothing, and returns how many messages now wait.
+///
+/// # Errors
+/// [`StoreError::FenceLost`] when this instance does not lead; the database's failures. Nothing was
+/// written then, except when the commit itself got no answer.
+pub async fn record(
+    db: &Db,
+    fence: &Fence,
+    decisions: &[Decision],
+    limit: Duration,
+) -> Result<u64, StoreError> {
+    within("write decisions", limit, async {
+        let mut link = db.transaction().await?;
+        let mut messages = 0;
+        for round in rounds(decisions) {
+            messages += record_round(&mut link, &round).await?;
+        }
+        link.commit_as(fence).await?;
+        Ok(messages)
+    })
+    .await
+}
+
+/// One statement can touch an incident only once, so its transitions go into successive rounds.
+fn rounds(decisions: &[Decision]) -> Vec<Vec<&Decision>> {
+    let mut rounds: Vec<Vec<&Decision>> = Vec::new();
+    let mut seen: Vec<HashSet<Uuid>> = Vec::new();
+    for decision in decisions {
+        let id = decision.transition.incident_id;
+        let free = seen.iter().rposition(|ids| ids.contains(&id)).map_or(0, |last| last + 1);
+        if free == rounds.len() {
+            rounds.push(Vec::new());
+            seen.push(HashSet::new());
+        }
+        rounds[free].push(decision);
+        seen[free].insert(id);
+    }
+    rounds
+}
+
+async fn record_round(link: &mut Link, round: &[&Decision]) -> Result<u64, sqlx::Error> {
+    let given: Vec<Given<'_>> = round.iter().map(|decision| Given::of(decision)).collect();
+    let given = serde_json::to_value(given).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let query = link.query(include_str!("../../sql/transitions_record.sql")).bind(given);
+    let messages: i64 = query.fetch_one(link.connection()).await?.try_get(0)?;
+    Ok(messages.unsigned_abs())
+}
+
+/// One element of the statement's `$3`.
+#[derive(Serialize)]
+struct Given<'a> {
+    kind: &'static str,
+    incident_id: Uuid,
+    rule_id: Uuid,
+    rule_name: &'a str,
+    project_id: Option<Uuid>,
+    group_key: String,
+    state: &'static str,
+    level: &'static str,
+    started_at: Timestamp,
+    at: Timestamp,
+    value: f64,
+    threshold: f64,
+    peak: f64,
+    reminder: u32,
+    evidence: &'a Evidence,
+    facts: &'a Value,
+}
+
+impl<'a> Given<'a> {
+    fn of(decision: &'a Decision) -> Self {
+        let transition = &decision.transition;
+        Self {
+            kind: transition.kind.as_str(),
+            incident_id: transition.incident_id,
+            rule_id: transition.rule_id,
+            rule_name: &decision.rule_name,
+            project_id: decision.project_id,
+            group_key: transition.group_key.to_string(),
+            state: transition.state.as_str(),
+            level: transition.level.as_str(),
+            started_at: transition.started_at,
+            at: transition.at,
+            value: transition.value,
+            threshold: transition.threshold,
+            peak: transition.peak,
+            reminder: transition.reminder,
+            evidence: &transition.evidence,
+            facts: &decision.facts,
+        }
+    }
+}
+
+#[derive(FromRow)]
+struct Row {
+    incident_id: Uuid,
+    rule_id: Uuid,
+    group_key: String,
+    state: String,
+    level: String,
+    peak_level: String,
+    started_at: chrono::DateTime<chrono::Utc>,
+    fired_at: Option<chrono::DateTime<chrono::Utc>>,
+    notified_at: Option<chrono::DateTime<chrono::Utc>>,
+    reminders: i32,
+    acknowledged: bool,
+    peak: f64,
+    evidence: Value,
+}
+
+impl Row {
+    fn into_open(self) -> Option<OpenIncident> {
+        Some(OpenIncident {
+            incident_id: self.incident_id,
+            rule_id: self.rule_id,
+            group_key: self.group_key.parse().ok()?,
+            state: self.state.parse().ok()?,
+            level: self.level.parse().ok()?,
+            peak_level: self.peak_level.parse().ok()?,
+            started_at: self.started_at.into(),
+            fired_at: self.fired_at.map(Into::into),
+            notified_at: self.notified_at.map(Into::into),
+            reminders: u32::try_from(self.reminders).unwrap_or(0),
+            acknowledged: self.acknowledged,
+            peak: self.peak,
+            evidence: serde_json::from_value(self.evidence).unwrap_or_default(),
+        })
+    }
+}
