@@ -143,6 +143,11 @@ $$;
 comment on function error_tracking.claimed_project() is
   'The project that a reporter''s token is pinned to; null for a token that may report for any.';
 
+create or replace function error_tracking.all_match(items text[], pattern text) returns boolean
+language sql immutable strict set search_path = '' as
+$$ select coalesce(bool_and(item is not null and item ~ pattern), true) from unnest(items) as item $$;
+comment on function error_tracking.all_match(text[], text) is 'Whether every element matches a regular expression.';
+
 create or replace function error_tracking.touch_updated_at() returns trigger
 language plpgsql set search_path = '' as
 $$ begin new.updated_at := now(); return new; end $$;
@@ -151,7 +156,7 @@ comment on function error_tracking.touch_updated_at() is 'Sets updated_at before
 revoke all on all functions in schema error_tracking from public;
 grant usage on schema error_tracking to authenticated, error_reporter;
 grant execute on function error_tracking.jwt_claims(), error_tracking.is_uuid(text),
-  error_tracking.claimed_project() to authenticated, error_reporter, error_daemon, service_role;
+  error_tracking.claimed_project(), error_tracking.all_match(text[], text) to authenticated, error_reporter, error_daemon, service_role;
 grant usage on schema error_tracking to service_role;
 
 -- Who may see and do what -----------------------------------------------------------------------

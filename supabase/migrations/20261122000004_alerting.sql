@@ -2,11 +2,6 @@
 
 begin;
 
-create or replace function error_tracking.all_match(items text[], pattern text) returns boolean
-language sql immutable strict set search_path = '' as
-$$ select coalesce(bool_and(item is not null and item ~ pattern), true) from unnest(items) as item $$;
-comment on function error_tracking.all_match(text[], text) is 'Whether every element matches a regular expression.';
-
 -- Rules -------------------------------------------------------------------------------------------
 
 create table if not exists public.alert_rules (
@@ -436,7 +431,6 @@ revoke all on all tables in schema error_tracking from public, anon, authenticat
 revoke all on function public.acknowledge_incident(uuid, text, boolean) from public, anon;
 grant execute on function public.acknowledge_incident(uuid, text, boolean) to authenticated, service_role;
 grant execute on function error_tracking.display_names(uuid[]) to error_daemon;
-grant execute on function error_tracking.all_match(text[], text) to authenticated, service_role, error_daemon;
 
 select error_tracking.protect('public.alert_rules', 'viewer', 'admin', 'admin', 'admin');
 grant insert, update, delete on public.alert_rules to authenticated;
