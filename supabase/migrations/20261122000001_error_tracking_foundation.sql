@@ -275,7 +275,8 @@ comment on function error_tracking.protect(regclass, text, text, text, text) is
 revoke all on function error_tracking.protect(regclass, text, text, text, text) from public;
 
 select error_tracking.protect('public.error_access', 'admin', 'admin', 'admin', 'admin');
-grant insert, update, delete on public.error_access to authenticated;
+-- Not granted_by: who gave access is not for the giver to say.
+grant insert (access_id, project_id, user_id, role), update (role), delete on public.error_access to authenticated;
 -- Everyone may see what they were given.
 drop policy if exists tracker_read_own on public.error_access;
 create policy tracker_read_own on public.error_access for select to authenticated

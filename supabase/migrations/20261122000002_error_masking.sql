@@ -321,7 +321,8 @@ begin
             when 'number' then case when rules.check_cards and error_tracking.is_card_number(value::text)
               then masked else value end
             when 'boolean' then value
-            else error_tracking.mask_document(value, rules, depth + 1) end
+            else case when error_tracking.may_be_sensitive(value::text, rules)
+              then error_tracking.mask_document(value, rules, depth + 1) else value end end
         end)
       into result from jsonb_each(document);
     return coalesce(result, '{}');
@@ -333,7 +334,8 @@ begin
           then masked else value end
         when 'boolean' then value
         when 'null' then value
-        else error_tracking.mask_document(value, rules, depth + 1) end order by position)
+        else case when error_tracking.may_be_sensitive(value::text, rules)
+          then error_tracking.mask_document(value, rules, depth + 1) else value end end order by position)
     into result from jsonb_array_elements(document) with ordinality as element (value, position);
   return coalesce(result, '[]');
 end $$;
