@@ -1,4 +1,8 @@
 //! Integration tests: one binary, one module per area, real Postgres, HTTP, websockets and SMTP.
 
+mod events;
 mod feed;
+mod masking;
+mod matrix;
+mod schema;
 mod support;
