@@ -232,7 +232,8 @@ impl Engine {
         let before = out.len();
         match input {
             Input::Event(_) | Input::Runs(_) | Input::Tick => self.take_charge(out),
-            Input::Replay(_) | Input::ReplayRuns(_) => self.stand_by(),
+            // What is restored was true before anything that falls due only now.
+            Input::Replay(_) | Input::ReplayRuns(_) | Input::Restore(_) => self.stand_by(),
             _ => {}
         }
         self.run_timers(now, out);
