@@ -66,7 +66,8 @@ impl Select<'_> {
 /// Alone behind an operator such as `eq.`, a value must not be quoted: there all of it counts.
 #[must_use]
 pub fn quote(value: &str) -> String {
-    let needs = |c: char| c.is_whitespace() || matches!(c, ',' | '.' | ':' | '(' | ')' | '"' | '\\');
+    let needs =
+        |c: char| c.is_whitespace() || matches!(c, ',' | '.' | ':' | '(' | ')' | '"' | '\\');
     if !value.is_empty() && !value.contains(needs) {
         return value.to_owned();
     }
@@ -94,7 +95,8 @@ pub(super) fn builder(config: &RestConfig) -> Result<postgrest::Postgrest, RestE
     }
     let mut builder = postgrest::Postgrest::new(url.as_str().trim_end_matches('/'));
     if let Some(key) = &config.apikey {
-        header(key.expose_secret()).ok_or(RestError::Config("the API key is not fit for a header"))?;
+        header(key.expose_secret())
+            .ok_or(RestError::Config("the API key is not fit for a header"))?;
         builder = builder.insert_header("apikey", key.expose_secret());
     }
     Ok(builder)

@@ -413,9 +413,7 @@ impl Session {
             Disposition::RefreshToken | Disposition::Retry | Disposition::Ignore => {
                 retry.delay(attempt, at.random)
             }
-            Disposition::BackOff { at_least } => {
-                retry.delay_at_least(attempt, at_least, at.random)
-            }
+            Disposition::BackOff { at_least } => retry.delay_at_least(attempt, at_least, at.random),
             Disposition::RetrySlowly => self.timing.slow_retry.mul_f64(1.0 + 0.2 * at.random),
             Disposition::Stop => self.timing.probe.mul_f64(1.0 + 0.2 * at.random),
         };

@@ -57,7 +57,8 @@ impl Sim {
     }
 
     fn accept(&mut self, kind: ChannelKind, reference: &str) -> &[Action] {
-        let echo = json!([{"id": 7, "event": kind.event(), "schema": "public", "table": kind.table()}]);
+        let echo =
+            json!([{"id": 7, "event": kind.event(), "schema": "public", "table": kind.table()}]);
         let payload = json!({"status": "ok", "response": {"postgres_changes": echo}});
         self.frame(&json!([reference, reference, kind.topic(), "phx_reply", payload]))
     }
@@ -74,7 +75,9 @@ impl Sim {
 
     /// What was sent, as (join_ref, ref, topic, event, payload).
     fn sent(&self) -> Vec<(Option<String>, String, String, String, Value)> {
-        let text = |action: &Action| if let Action::Send(text) = action { Some(text.clone()) } else { None };
+        let text = |action: &Action| {
+            if let Action::Send(text) = action { Some(text.clone()) } else { None }
+        };
         let frames = self.actions.iter().filter_map(text);
         frames.map(|text| serde_json::from_str(&text).expect("2.0.0 frame")).collect()
     }
@@ -179,7 +182,9 @@ fn heartbeats_find_a_dead_socket() {
     let (join_ref, reference, topic, event, payload) = sim.sent().swap_remove(0);
     assert_eq!((join_ref, topic.as_str(), event.as_str()), (None, "phoenix", "heartbeat"));
     assert_eq!(payload, json!({}));
-    assert!(sim.frame(&json!([null, reference, "phoenix", "phx_reply", {"status": "ok"}])).is_empty());
+    assert!(
+        sim.frame(&json!([null, reference, "phoenix", "phx_reply", {"status": "ok"}])).is_empty()
+    );
     sim.wait(15);
     assert_eq!(sim.names().len(), 1);
     sim.wait(15);
@@ -225,9 +230,11 @@ fn an_expired_token_is_replaced_before_the_next_join() {
     let reference = sent[0].1.clone();
     sim.refuse(ERRORS, &reference, "InvalidJWTToken: Token has expired 60 seconds ago");
     assert!(sim.actions.contains(&Action::NeedToken));
-    assert!(sim.input(Input::TokenRefreshed("token-3".into())).iter().all(|action| {
-        !matches!(action, Action::Send(text) if text.contains("phx_join"))
-    }));
+    assert!(
+        sim.input(Input::TokenRefreshed("token-3".into()))
+            .iter()
+            .all(|action| { !matches!(action, Action::Send(text) if text.contains("phx_join")) })
+    );
     assert_eq!(sim.until_join(), secs(2));
     let reference = sim.sent().last().expect("join").1.clone();
     sim.refuse(ERRORS, &reference, "InvalidJWTToken: Token has expired 60 seconds ago");
