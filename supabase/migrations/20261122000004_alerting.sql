@@ -181,11 +181,11 @@ begin
   -- Runs with the caller's rights: a rule or channel that they cannot see does not exist for them.
   select r.project_id into new.project_id from public.alert_rules r where r.rule_id = new.rule_id;
   if not found then
-    raise exception 'rule_id: there is no such rule' using errcode = '23503', column = 'rule_id';
+    raise exception 'rule_id: there is no such rule, or you may not see it' using errcode = '42501', column = 'rule_id';
   end if;
   select c.project_id into channel_project from public.alert_channels c where c.channel_id = new.channel_id;
   if not found then
-    raise exception 'channel_id: there is no such channel' using errcode = '23503', column = 'channel_id';
+    raise exception 'channel_id: there is no such channel, or you may not see it' using errcode = '42501', column = 'channel_id';
   end if;
   if channel_project is not null and channel_project is distinct from new.project_id then
     raise exception 'channel_id: the channel belongs to another project' using errcode = '23514', column = 'channel_id';

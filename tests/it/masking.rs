@@ -73,7 +73,8 @@ async fn the_shared_vectors_hold() {
         // A message is one line besides, and its metadata's or type where it says nothing.
         let line = expected.split_whitespace().collect::<Vec<_>>().join(" ");
         if message.split_whitespace().collect::<Vec<_>>().join(" ") != line && !line.is_empty() {
-            writeln!(wrong, "message {:?}\n  got {message:?}\n want {line:?}", vector.text).unwrap();
+            writeln!(wrong, "message {:?}\n  got {message:?}\n want {line:?}", vector.text)
+                .unwrap();
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
@@ -142,7 +143,8 @@ async fn added_rules_take_effect_at_once() {
     let db = TestDb::new().await;
     let pool = db.admin().await;
     let stored = async |metadata: Value| store(&pool, &[(metadata, None)]).await.remove(0).0;
-    let before = json!({"customerRef": "C-1", "note": "CUST-000017 and ticket <A-1>", "shoe size": 44});
+    let before =
+        json!({"customerRef": "C-1", "note": "CUST-000017 and ticket <A-1>", "shoe size": 44});
     assert_eq!(stored(before.clone()).await, before);
     sql(
         &pool,
@@ -163,7 +165,8 @@ async fn added_rules_take_effect_at_once() {
     assert_eq!(after.await, json!({"note": "CUST-000017 x11 TICKET [masked]"}));
     // Not even a table without rules may cost events.
     sql(&pool, "delete from public.error_masking_rules").await;
-    let all = json!({"password": "x", "note": "bob@example.com", "card": 4_111_111_111_111_111_i64});
+    let all =
+        json!({"password": "x", "note": "bob@example.com", "card": 4_111_111_111_111_111_i64});
     let expected = json!({"password": "x", "note": "bob@example.com", "card": "[masked]"});
     assert_eq!(stored(all).await, expected);
 }
@@ -242,7 +245,8 @@ fn planted(random: &mut StdRng, depth: u32) -> (Value, String) {
     let (mut value, mut telltale) = if random.random_bool(0.3) {
         let telltale = format!("plain{}", random.random::<u64>());
         let key = *KEYS.choose(random).unwrap();
-        let inner = if random.random_bool(0.5) { json!(telltale) } else { json!([{"x": telltale}]) };
+        let inner =
+            if random.random_bool(0.5) { json!(telltale) } else { json!([{"x": telltale}]) };
         (json!({ key: inner }), telltale)
     } else {
         let n = random.random_range(0..SECRETS.len());
@@ -252,7 +256,10 @@ fn planted(random: &mut StdRng, depth: u32) -> (Value, String) {
         value = match random.random_range(0..4) {
             0 => json!([1, "x", value, null]),
             1 => json!({"a": {"b": 1}, "nested": value}),
-            2 => Value::Array(vec![json!("long text ").as_str().unwrap().repeat(level as usize).into(), value]),
+            2 => Value::Array(vec![
+                json!("long text ").as_str().unwrap().repeat(level as usize).into(),
+                value,
+            ]),
             _ => json!({"list": [value], "ok": true}),
         };
     }
@@ -323,11 +330,19 @@ async fn insert_rate() {
     let harmless = "jsonb_build_object('run_id', gen_random_uuid(), 'node', 'http-' || i, 'attempt', i % 5,
         'url', 'https://api.example.com/v1/orders/' || i, 'context', jsonb_build_object('region', 'eu', 'ms', i),
         'stack', repeat('    at Object.call (/app/workers/http-exec.mjs:120:15)' || chr(10), 13))";
-    let sensitive = &format!("{harmless} || jsonb_build_object('password', 'x', 'note', 'mail bob@example.com',
-        'headers', jsonb_build_object('authorization', 'Bearer abcdefgh12345678', 'host', 'x'))");
+    let sensitive = &format!(
+        "{harmless} || jsonb_build_object('password', 'x', 'note', 'mail bob@example.com',
+        'headers', jsonb_build_object('authorization', 'Bearer abcdefgh12345678', 'host', 'x'))"
+    );
     let columns = "source, error_type, severity, message, workflow_id, metadata";
     for (what, table, extra, value, metadata) in [
-        ("plain table, same indexes", "plain_errors", ", fingerprint, received_at, seq", ", gen_random_uuid(), now(), i", harmless),
+        (
+            "plain table, same indexes",
+            "plain_errors",
+            ", fingerprint, received_at, seq",
+            ", gen_random_uuid(), now(), i",
+            harmless,
+        ),
         ("nothing to mask", "public.error_metrics", "", "", harmless),
         ("three things to mask", "public.error_metrics", "", "", sensitive.as_str()),
     ] {

@@ -89,8 +89,7 @@ async fn a_migration_that_fails_leaves_nothing_behind() {
     for (name, text) in migrations() {
         let before = catalog(&pool).await;
         for at in places(&text) {
-            let broken =
-                format!("{}\nselect 1 / 0 as injected;\n{}", &text[..at], &text[at..]);
+            let broken = format!("{}\nselect 1 / 0 as injected;\n{}", &text[..at], &text[at..]);
             let error = run(&db, &broken).await.expect_err("it must fail");
             let error = error.to_string();
             assert!(error.contains("division by zero"), "{name} at {at}: {error}");
@@ -160,9 +159,11 @@ async fn meshhooks_own_schema_is_left_alone() {
         ),
     )
     .await;
-    for (table, column) in
-        [("projects", "id"), ("workflow_definitions", "project_id"), ("error_metrics", "project_id")]
-    {
+    for (table, column) in [
+        ("projects", "id"),
+        ("workflow_definitions", "project_id"),
+        ("error_metrics", "project_id"),
+    ] {
         for user in [alice, bob] {
             let mut transaction = pool.begin().await.unwrap();
             let claims = format!(r#"{{"sub": "{user}", "role": "authenticated"}}"#);
@@ -253,8 +254,13 @@ async fn everything_is_described_and_safe() {
     .fetch_all(&pool)
     .await
     .unwrap();
-    let expected =
-        ["alert_incidents", "alert_rules", "error_metrics", "error_rates_live", "error_tracker_status"];
+    let expected = [
+        "alert_incidents",
+        "alert_rules",
+        "error_metrics",
+        "error_rates_live",
+        "error_tracker_status",
+    ];
     assert_eq!(published, expected);
 }
 
