@@ -2,5 +2,6 @@
 
 mod feed;
 mod notify;
+mod pipeline;
 mod realtime_client;
 mod support;
