@@ -5,6 +5,7 @@ mod feed;
 mod masking;
 mod matrix;
 mod notify;
+mod pipeline;
 mod realtime_client;
 mod schema;
 mod support;
