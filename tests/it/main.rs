@@ -4,5 +4,7 @@ mod events;
 mod feed;
 mod masking;
 mod matrix;
+mod notify;
+mod realtime_client;
 mod schema;
 mod support;

@@ -1,9 +1,12 @@
-//! What the integration tests share: databases, waiting for conditions, made-up events.
+//! What the integration tests share: databases, servers that misbehave on command, waiting for conditions.
 //! Nothing here may assert anything about the product, and no test may live here.
 //! Switches come in through environment variables, databases and values go out to the tests.
 
 pub mod db;
+pub mod realtime_client;
+pub mod realtime_server;
 pub mod rest;
+pub mod stack;
 
 use std::time::Duration;
 
