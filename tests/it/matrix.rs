@@ -2,7 +2,9 @@
 //! No product code may be called here but through the REST API; what it did is read from the database.
 //! Expected rights come in from `cells.txt` and `functions.txt`; a cell that is missing fails the test.
 
-mod special;
+mod messages;
+mod reporting;
+mod tenants;
 mod world;
 
 use std::collections::BTreeMap;
@@ -11,7 +13,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
 
-use crate::support::rest::RestSite;
+use crate::support::rest::{Answer, RestSite};
 use world::{ROLES, Table, project, reset, tables, token};
 
 const CELLS: &str = include_str!("matrix/cells.txt");
@@ -228,4 +230,17 @@ async fn functions_may_be_called_by_those_who_should() {
         assert_eq!(words.len(), listed.len() + 1, "{line:?}");
     }
     assert!(roles.is_empty(), "no line for {roles:?}");
+}
+
+/// How many rows a table has.
+async fn count(site: &RestSite, table: &str) -> i64 {
+    let query = format!("select count(*) from {table}");
+    sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&site.admin).await.unwrap()
+}
+
+/// A refusal for want of rights that leaves the tables as they were.
+#[track_caller]
+fn assert_refused(answer: &Answer, what: &str) {
+    let refused = matches!(answer.status, 401 | 403) && answer.body["code"] == "42501";
+    assert!(refused, "{what}: {answer:?}");
 }

@@ -1,4 +1,6 @@
 //! The migrations themselves: where they apply, that they may be repeated, and what they leave behind.
+//! What single rows go through is no matter here (`events` and `masking` have that).
+//! Migrations come in as files; the catalog before and after tells what they did.
 
 use std::path::PathBuf;
 
@@ -110,8 +112,8 @@ fn places(text: &str) -> Vec<usize> {
         .filter(|at| {
             let before = &text[..*at];
             *at >= first
-                && before.matches("$$").count() % 2 == 0
-                && before.matches("$f$").count() % 2 == 0
+                && before.matches("$$").count().is_multiple_of(2)
+                && before.matches("$f$").count().is_multiple_of(2)
                 && !text[*at..].trim().is_empty()
         })
         .collect();
