@@ -48,14 +48,18 @@ impl Feed {
         self.begin_replay(Hydrate { id: 0, window, project: None }, cancel).await;
     }
 
-    /// Marks what was counted so far as this replay's, and queues it.
-    pub(super) async fn begin_replay(&mut self, wish: Hydrate, cancel: &CancellationToken) {
-        if !self.saves.loaded {
-            // Nothing was counted yet: the history at the start will be read for every rule.
-            self.emit(FeedOutput::ReplayBegin { id: wish.id }, cancel).await;
-            self.emit(FeedOutput::ReplayEnd { id: wish.id }, cancel).await;
-            return;
+    /// Begins a replay, or remembers the wish until the history at the start has ended: that one
+    /// fills every rule's windows, also those of a rule taken meanwhile.
+    pub(super) async fn wish_for_replay(&mut self, wish: Hydrate, cancel: &CancellationToken) {
+        if self.is_live() {
+            self.begin_replay(wish, cancel).await;
+        } else {
+            self.wishes.push(wish);
         }
+    }
+
+    /// Marks what was counted so far as this replay's, and queues it.
+    async fn begin_replay(&mut self, wish: Hydrate, cancel: &CancellationToken) {
         self.emit(FeedOutput::ReplayBegin { id: wish.id }, cancel).await;
         self.replays.push_back(Replay {
             id: wish.id,
@@ -160,6 +164,9 @@ impl Feed {
         if self.current(id).is_some() {
             self.replays.pop_front();
             self.emit(FeedOutput::ReplayEnd { id }, cancel).await;
+            for wish in std::mem::take(&mut self.wishes) {
+                self.begin_replay(wish, cancel).await;
+            }
         }
     }
 

@@ -1,8 +1,8 @@
 //! The feed's state as others see it, and the log lines about failing queries.
 
-use super::{DatabaseHealth, Feed, FeedStatus};
+use super::{DatabaseHealth, Feed};
 use crate::{
-    model::{Span, Timestamp},
+    model::Span,
     store::{StoreError, status::Problem},
 };
 
@@ -30,6 +30,7 @@ impl Feed {
 
     /// Publishes the state.
     pub(super) fn show(&mut self) {
+        let now = self.clock.now();
         let down = self.failing.get("read").or_else(|| self.failing.get("checkpoint"));
         let database = match down {
             Some((since, reason)) => DatabaseHealth::Down { since: *since, reason: reason.clone() },
@@ -42,7 +43,7 @@ impl Feed {
         status.last_number = self.ledger.observed();
         status.open_holes = u64::try_from(self.ledger.hole_count()).unwrap_or(u64::MAX);
         status.missing = self.ledger.missing_count();
-        status.oldest_hole_since = self.ledger.oldest_hole();
+        status.oldest_hole = self.ledger.oldest_hole().map(|since| now.since(since));
         status.unsaved = self.ledger.unsaved_count();
         status.subscribed = self.hearing.is_subscribed();
         status.deaf = self.hearing.is_deaf();
@@ -87,13 +88,5 @@ impl Feed {
             add("horizon", format!("a transaction seems to have been open since {since}"));
         }
         problems
-    }
-}
-
-impl FeedStatus {
-    /// How long the oldest hole has been open; zero without holes.
-    #[must_use]
-    pub fn oldest_hole(&self, now: Timestamp) -> Span {
-        self.oldest_hole_since.map_or(Span::ZERO, |since| now.since(since))
     }
 }

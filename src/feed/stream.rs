@@ -52,7 +52,8 @@ pub struct Hydrate {
 ///
 /// Everything counted *before* [`FeedOutput::ReplayBegin`] comes once more between it and
 /// [`FeedOutput::ReplayEnd`] if it lies in the window; everything counted *after* it comes only as
-/// [`FeedOutput::New`], possibly in between. So a rule that counts new events from `ReplayBegin` on,
+/// [`FeedOutput::New`], possibly in between. No other replay begins before the history at the start
+/// has ended. So a rule that counts new events from `ReplayBegin` on,
 /// and replayed ones of its id, has counted each row once.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FeedOutput {
@@ -130,8 +131,8 @@ pub struct FeedStatus {
     pub open_holes: u64,
     /// Open numbers.
     pub missing: u64,
-    /// Since when the oldest hole has been open (local clock).
-    pub oldest_hole_since: Option<Timestamp>,
+    /// How long the oldest hole has been open.
+    pub oldest_hole: Option<Span>,
     /// Everything committed before then has been counted, but for the holes (database clock).
     pub complete_through: Option<Timestamp>,
     /// Rows counted since the start, without replays.

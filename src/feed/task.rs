@@ -13,8 +13,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    FeedCommand, FeedInput, FeedOutput, FeedStatus, hearing::Hearing, history::Replay, jobs::Done,
-    ledger::Ledger, reads::Reads, saves::Saves,
+    FeedCommand, FeedInput, FeedOutput, FeedStatus, Hydrate, hearing::Hearing, history::Replay,
+    jobs::Done, ledger::Ledger, reads::Reads, saves::Saves,
 };
 use crate::{
     clock::Clock,
@@ -92,6 +92,8 @@ pub struct Feed {
     pub(super) reads: Reads,
     pub(super) saves: Saves,
     pub(super) replays: VecDeque<Replay>,
+    /// Wishes for history that came before the history at the start had ended.
+    pub(super) wishes: Vec<Hydrate>,
     pub(super) replaying: bool,
     pub(super) replay_after: Instant,
     pub(super) hearing: Hearing,
@@ -145,6 +147,7 @@ pub fn feed(
         reads: Reads::new(now),
         saves: Saves::new(now),
         replays: VecDeque::new(),
+        wishes: Vec::new(),
         replaying: false,
         replay_after: now,
         hearing: Hearing::default(),
@@ -275,7 +278,7 @@ impl Feed {
             }
             FeedInput::CanarySent { at } => self.hearing.canary_sent(at, now),
             FeedInput::Canary { at } => self.hearing.canary_heard(at, self.clock.database_now()),
-            FeedInput::Hydrate(wish) => self.begin_replay(wish, cancel).await,
+            FeedInput::Hydrate(wish) => self.wish_for_replay(wish, cancel).await,
         }
     }
 
