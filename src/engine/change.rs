@@ -120,7 +120,7 @@ impl Engine {
         }
         for incident in kept {
             if let Some((place, _)) = self.group_of(slot, &incident.key) {
-                self.install(place, incident);
+                self.install(place, Box::new(incident));
             }
         }
     }
@@ -147,17 +147,17 @@ impl Engine {
             }
             self.drop_group(place);
         }
-        for place in self.runs.to_drop(now, Some(slot)) {
+        for place in self.runs.droppable(now, Some(slot)) {
             self.drop_scope(place);
         }
     }
 
-    fn take_incidents(&mut self, slot: u32) -> Vec<Box<Incident>> {
+    fn take_incidents(&mut self, slot: u32) -> Vec<Incident> {
         let mut taken = Vec::new();
         for place in self.groups_of(slot) {
             if let Some(incident) = self.groups.get_mut(place).and_then(|g| g.incident.take()) {
                 self.open.remove(&incident.id);
-                taken.push(incident);
+                taken.push(*incident);
             }
         }
         taken

@@ -21,6 +21,8 @@ pub(super) struct Compiled {
     pub resolve: f64,
     /// With fewer errors than this the value cannot reach `fire`.
     pub attention: u64,
+    /// With fewer errors than this the value cannot reach the critical threshold.
+    pub critical_attention: u64,
     /// Groups of this rule, without the overflow group.
     pub groups: u32,
     /// Run windows of this rule.
@@ -62,6 +64,7 @@ impl Compiled {
             fire,
             resolve: rule.resolve_below().min(fire),
             attention: 0,
+            critical_attention: 0,
             groups: 0,
             scopes: 0,
             overflow: NONE,
@@ -71,7 +74,9 @@ impl Compiled {
             needle: rule.filter.message_contains.as_ref().map(|text| text.to_lowercase()),
             rule,
         };
-        compiled.attention = compiled.attention_of();
+        compiled.attention = compiled.attention_of(fire);
+        let critical = compiled.rule.critical.unwrap_or(f64::INFINITY);
+        compiled.critical_attention = compiled.attention_of(critical);
         compiled
     }
 
@@ -161,10 +166,10 @@ impl Compiled {
         clippy::cast_sign_loss,
         reason = "a float cast saturates, and NaN becomes 0, which only costs a closer look"
     )]
-    fn attention_of(&self) -> u64 {
+    fn attention_of(&self, threshold: f64) -> u64 {
         let errors = match self.rule.metric {
-            Metric::Count => self.fire,
-            Metric::Rate => self.fire * self.minutes(),
+            Metric::Count => threshold,
+            Metric::Rate => threshold * self.minutes(),
             Metric::Ratio { .. } => 0.0,
         };
         // One less than computed, so that rounding can only make us look too early.

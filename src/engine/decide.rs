@@ -8,7 +8,7 @@ use super::{
     ratio::scope_key,
     timers::Timer,
 };
-use crate::model::{IncidentState, Timestamp, Transition};
+use crate::model::{IncidentState, Level, Timestamp, Transition};
 
 impl Engine {
     /// Decides, in order, everything that is due up to `now`, and moves on to `now`.
@@ -89,8 +89,8 @@ impl Engine {
             (!self.passive).then_some(out),
         );
         let after = group.incident.as_ref().map(|incident| incident.id);
+        group.attention = attention(rule, group, self.passive);
         if before != after {
-            group.attention = attention(rule, group, self.passive);
             if let Some(id) = before {
                 self.open.remove(&id);
             }
@@ -178,8 +178,16 @@ impl Engine {
 
 /// From how many errors on an event of this group must be judged.
 pub(super) fn attention(rule: &Compiled, group: &Group, passive: bool) -> u64 {
-    let always = group.incident.is_some() || rule.is_ratio() || watches(rule, passive);
-    if always { 0 } else { rule.attention }
+    if rule.is_ratio() || watches(rule, passive) {
+        return 0;
+    }
+    match &group.incident {
+        None => rule.attention,
+        Some(incident) if incident.state == IncidentState::Pending => 0,
+        Some(_) if group.below_since.is_some() => 0,
+        Some(incident) if incident.level == Level::Warning => rule.critical_attention,
+        Some(_) => u64::MAX,
+    }
 }
 
 /// Whether groups without an incident must know since when they are below the resolve threshold: while

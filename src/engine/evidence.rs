@@ -14,25 +14,28 @@ const COUNTERS: usize = 7;
 /// Fingerprints and errors reported.
 const REPORTED: usize = 5;
 
-/// The evidence of one group, at most about half a kilobyte. Laid out so that counting an event of a
-/// known fingerprint touches the first lines only.
+/// The evidence of one group, about half a kilobyte. Counting an event of a known fingerprint touches
+/// the first three lines of memory only.
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub(super) struct Tracker {
     /// The low halves of the fingerprints: enough to tell them apart in a list of seven.
     tags: [u64; COUNTERS],
+    last_seen: Timestamp,
     counts: [u32; COUNTERS],
+    /// Errors recorded, kept small: see [`Tracker::record`].
+    recorded: u32,
+    first_seen: Timestamp,
+    /// The most errors in the window so far.
+    most: u64,
+    recent: [Uuid; REPORTED],
     /// How much of each count was taken over from a predecessor.
     inherited: [u32; COUNTERS],
-    first_seen: Timestamp,
-    last_seen: Timestamp,
-    /// When counts were last halved.
-    aged_at: Timestamp,
-    recorded: u32,
-    recent: [Uuid; REPORTED],
     /// The high halves of the fingerprints.
     heads: [u64; COUNTERS],
     samples: [Uuid; COUNTERS],
+    /// When counts were last halved.
+    aged_at: Timestamp,
 }
 
 impl Tracker {
@@ -44,6 +47,7 @@ impl Tracker {
             inherited: [0; COUNTERS],
             first_seen: Timestamp::from_micros(i64::MAX),
             last_seen: Timestamp::from_micros(i64::MIN),
+            most: 0,
             aged_at: at,
             recorded: 0,
             recent: [Uuid::nil(); REPORTED],
@@ -52,9 +56,10 @@ impl Tracker {
         }
     }
 
-    /// Takes note of one error that was counted.
+    /// Takes note of one error that was counted, whereupon the window holds `errors`.
     #[inline]
-    pub fn record(&mut self, event: &ErrorEvent) {
+    pub fn record(&mut self, event: &ErrorEvent, errors: u64) {
+        self.most = self.most.max(errors);
         self.first_seen = self.first_seen.min(event.timestamp);
         self.last_seen = self.last_seen.max(event.timestamp);
         if let Some(place) = self.recent.get_mut(self.recorded as usize % REPORTED) {
@@ -97,6 +102,7 @@ impl Tracker {
     /// An incident begins: what is told of it should concern the `errors` in its window and not what
     /// came long before, the oldest of which began in the bucket at `oldest`.
     pub fn begin(&mut self, errors: u64, oldest: Option<Timestamp>) {
+        self.most = errors;
         let most = u32::try_from(errors).unwrap_or(u32::MAX);
         for (count, inherited) in self.counts.iter_mut().zip(&self.inherited) {
             *count = (*count).min(most.saturating_add(*inherited));
@@ -104,6 +110,16 @@ impl Tracker {
         if let Some(oldest) = oldest {
             self.first_seen = self.first_seen.max(oldest);
         }
+    }
+
+    /// The most errors that the window has held since the last [`Tracker::begin`].
+    pub fn most(&self) -> u64 {
+        self.most
+    }
+
+    /// What was seen of the past does not belong to the present incident.
+    pub fn set_most(&mut self, errors: u64) {
+        self.most = errors;
     }
 
     /// Halves all counts if `window` microseconds have passed since that was last done, so that a group
@@ -190,7 +206,7 @@ mod tests {
             let second = i64::try_from(n).unwrap_or_default();
             let mut event = event(Timestamp::from_secs(second), second + 1);
             event.fingerprint = id(*fingerprint);
-            tracker.record(&event);
+            tracker.record(&event, 1);
         }
         tracker.render(fingerprints.len() as u64, None)
     }
@@ -231,7 +247,7 @@ mod tests {
         let mut event = event(Timestamp::from_secs(60), 77);
         event.fingerprint = id(1);
         let mut tracker = Tracker::new(Timestamp::default());
-        tracker.record(&event);
+        tracker.record(&event, 1);
         tracker.restore(&known);
         let seen = tracker.render(6, None);
         assert_eq!(seen.samples, [77, 5, 4, 3, 2].map(id));
@@ -244,7 +260,7 @@ mod tests {
     fn old_counts_fade_and_an_incident_speaks_of_its_window() {
         let mut tracker = Tracker::new(Timestamp::default());
         for n in 0..8 {
-            tracker.record(&event(Timestamp::from_secs(n), n + 1));
+            tracker.record(&event(Timestamp::from_secs(n), n + 1), 1);
         }
         tracker.age(Timestamp::from_secs(59), 60_000_000, None);
         assert_eq!(tracker.render(8, None).top_groups[0].count, 8);

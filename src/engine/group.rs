@@ -22,10 +22,14 @@ pub(super) type Key = [u32; 6];
 /// No appointment.
 pub(super) const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
 
-/// One group of one rule. What every event touches stands first.
+/// One group of one rule.
+///
+/// The order matters: what counting an event touches are the end of `ring`, the fields after it and the
+/// beginning of `evidence`, four lines of memory in a row that begin at an even line.
 #[derive(Debug)]
-#[repr(C, align(64))]
+#[repr(C, align(128))]
 pub(super) struct Group {
+    pub ring: Ring,
     /// From how many errors on an event must be judged and not only counted.
     pub attention: u64,
     pub incident: Option<Box<Incident>>,
@@ -35,7 +39,6 @@ pub(super) struct Group {
     pub rule: u32,
     /// Grows with each use of this place, so that old appointments are recognised.
     pub generation: u32,
-    pub ring: Ring,
     pub evidence: Tracker,
     pub below_since: Option<Timestamp>,
     pub key: Key,

@@ -182,7 +182,13 @@ pub(super) fn judge(
             place.insert(Box::new(incident))
         }
     };
-    if let Some(value) = reading.value {
+    // Not every event is judged; the evidence knows the most errors there were in between. For a ratio
+    // that says nothing, but there every event is judged.
+    let highest = match (reading.runs, reading.value) {
+        (None, _) => rule.read(moment.evidence.most(), None).value,
+        (Some(_), value) => value,
+    };
+    if let Some(value) = highest {
         incident.peak = incident.peak.max(value);
     }
 

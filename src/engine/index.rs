@@ -48,8 +48,16 @@ pub(super) struct Index {
 #[derive(Debug)]
 struct Shape {
     fields: u8,
-    /// Where in `entries` the rules for these values stand.
-    rules: FxHashMap<Values, (u32, u32)>,
+    rules: FxHashMap<Values, Found>,
+}
+
+/// The rules for one set of values.
+#[derive(Clone, Copy, Debug)]
+enum Found {
+    /// Mostly there is one only, and no need to fetch another line of memory for it.
+    One(Entry),
+    /// From where to where they stand in `entries`.
+    Many(u32, u32),
 }
 
 /// Which fields an index may fix.
@@ -84,10 +92,15 @@ impl Index {
         }
         for key in order {
             let list = found.remove(&key).unwrap_or_default();
-            let start = index.entries.len();
-            index.entries.extend(list);
-            let range = (count(start), count(index.entries.len()));
-            index.shape(key.0).rules.insert(key.1, range);
+            let found = match *list {
+                [one] => Found::One(one),
+                _ => {
+                    let start = index.entries.len();
+                    index.entries.extend(list);
+                    Found::Many(count(start), count(index.entries.len()))
+                }
+            };
+            index.shape(key.0).rules.insert(key.1, found);
         }
         index.shapes.sort_by_key(|shape| shape.fields);
         index
@@ -115,9 +128,13 @@ impl Index {
             if values.contains(&UNKNOWN) {
                 continue;
             }
-            let Some((start, end)) = shape.rules.get(&values) else { continue };
-            for entry in self.entries.get(*start as usize..*end as usize).unwrap_or_default() {
-                found(*entry);
+            match shape.rules.get(&values) {
+                None => {}
+                Some(Found::One(entry)) => found(*entry),
+                Some(Found::Many(start, end)) => {
+                    let range = *start as usize..*end as usize;
+                    self.entries.get(range).unwrap_or_default().iter().for_each(|e| found(*e));
+                }
             }
         }
     }
@@ -279,7 +296,8 @@ mod tests {
         rule.filter.sources = crate::model::Source::ALL.to_vec();
         let index =
             Index::build([(0, &rule)].into_iter(), Subject::Events, &mut Interns::default());
-        assert_eq!(index.entries.len(), 9, "the workflows are left to the filter");
-        assert!(index.entries.iter().all(|entry| entry.check));
+        let entries: Vec<_> = index.shapes.iter().flat_map(|shape| shape.rules.values()).collect();
+        assert_eq!(entries.len(), 9, "the workflows are left to the filter");
+        assert!(entries.iter().all(|found| matches!(found, Found::One(Entry { check: true, .. }))));
     }
 }

@@ -150,6 +150,13 @@ enum Mode {
     Fill,
 }
 
+/// A rule that an event concerns, and the group in it, if there is one yet.
+#[derive(Clone, Copy, Debug)]
+struct Hit {
+    entry: Entry,
+    group: Option<u32>,
+}
+
 /// All rules, their windows and their incidents. See the [module](self) for what it does.
 #[derive(Debug)]
 pub struct Engine {
@@ -176,7 +183,7 @@ pub struct Engine {
     rules_known: bool,
     counters: Stats,
     /// Scratch, kept for its capacity.
-    hits: Vec<Entry>,
+    hits: Vec<Hit>,
 }
 
 impl Default for Engine {
@@ -271,18 +278,25 @@ impl Engine {
         let atoms = self.interns.atoms(event, self.needs);
         let mut hits = std::mem::take(&mut self.hits);
         hits.clear();
-        self.events_index.matching(&atoms, |entry| hits.push(entry));
+        self.events_index.matching(&atoms, |entry| hits.push(Hit { entry, group: None }));
         let mut lowered = None;
-        for hit in &hits {
-            if hit.check {
-                let rule = self.rules.get(hit.slot as usize).and_then(Option::as_ref);
+        // All groups are asked for before the first is counted in, so that fetching them overlaps.
+        for hit in &mut hits {
+            hit.group = self.groups.find(hit.entry.slot, &atoms);
+            if let Some(group) = hit.group.and_then(|group| self.groups.get(group)) {
+                std::hint::black_box((group.attention, group.evidence.most()));
+            }
+        }
+        for Hit { entry, group } in &hits {
+            if entry.check {
+                let rule = self.rules.get(entry.slot as usize).and_then(Option::as_ref);
                 if !rule.is_some_and(|rule| rule.accepts(event, &mut lowered)) {
                     continue;
                 }
             }
-            match self.groups.find(hit.slot, &atoms) {
+            match *group {
                 Some(group) => self.count_in(group, event, Mode::Decide, out),
-                None => self.count_new(hit.slot, event, Mode::Decide, out),
+                None => self.count_new(entry.slot, event, Mode::Decide, out),
             }
         }
         self.hits = hits;
@@ -305,7 +319,7 @@ impl Engine {
             self.counters.too_old += 1;
             return;
         }
-        found.evidence.record(event);
+        found.evidence.record(event, found.ring.total());
         self.counters.matched += 1;
         if found.ring.total() >= found.attention {
             self.noticed(group, mode, out);

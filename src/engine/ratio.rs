@@ -114,7 +114,7 @@ impl Engine {
 
     /// Drops windows of runs that are empty and unused, once a minute.
     fn sweep_runs(&mut self, now: Timestamp) {
-        for place in self.runs.to_drop(now, None) {
+        for place in self.runs.droppable(now, None) {
             self.drop_scope(place);
         }
     }

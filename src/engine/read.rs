@@ -72,6 +72,11 @@ impl Engine {
         let group = self.groups.get(place)?;
         let incident = group.incident.as_deref()?;
         let reading = self.reading_at(group)?;
+        // As in judging: between judgements the evidence knows the most errors there were.
+        let highest = match reading.runs {
+            None => self.rule(group.rule)?.read(group.evidence.most(), None).value?,
+            Some(_) => incident.peak,
+        };
         let open = OpenIncident {
             incident_id: incident.id,
             rule_id: self.rule(group.rule)?.rule.id,
@@ -84,7 +89,7 @@ impl Engine {
             notified_at: incident.notified_at,
             reminders: incident.reminders,
             acknowledged: incident.acknowledged,
-            peak: incident.peak,
+            peak: incident.peak.max(highest),
             evidence: group.evidence.render(reading.errors, reading.runs),
         };
         Some((open, reading.shown()))

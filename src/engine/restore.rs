@@ -75,7 +75,7 @@ impl Engine {
             let fires = self.reading(place).is_some_and(|(rule, reading)| fires(rule, reading));
             if let Some((group, rule)) = self.group_and_rule(place) {
                 group.attention = attention(rule, group, false);
-                if fires && group.incident.is_none() && !group.recheck {
+                if (fires || group.incident.is_some()) && !group.recheck {
                     group.recheck = true;
                     self.recheck.push(place);
                 }
@@ -101,8 +101,9 @@ impl Engine {
             return;
         }
         let mut incident = Incident::restore(open);
-        if let Some(shadow) = shadow.filter(|shadow| shadow.started_at >= open.started_at) {
-            incident.peak = incident.peak.max(shadow.peak);
+        match shadow.filter(|shadow| shadow.started_at >= open.started_at) {
+            Some(shadow) => incident.peak = incident.peak.max(shadow.peak),
+            None => group.evidence.set_most(reading.errors),
         }
         let watched = was_passive || shadow.is_some();
         let since = group.below_since.filter(|_| watched);

@@ -120,7 +120,7 @@ impl RunWindows {
     }
 
     /// Windows that can go: once a minute the empty ones that no group uses, or all of one rule.
-    pub fn to_drop(&mut self, now: Timestamp, rule: Option<u32>) -> Vec<u32> {
+    pub fn droppable(&mut self, now: Timestamp, rule: Option<u32>) -> Vec<u32> {
         if rule.is_none() {
             if now < self.next_sweep {
                 return Vec::new();

@@ -12,16 +12,23 @@ pub(super) const BUCKETS: i64 = 60;
 const SLOTS: usize = 61;
 
 /// The counts of one window, positioned at some instant.
+///
+/// What counting an event of the present touches stands at the end, next to what the owner keeps hot,
+/// and the buckets of the past stand apart: with many thousand windows, fetching lines of memory is what
+/// counting costs.
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub(super) struct Ring {
+    /// The complete buckets; the place of the current one is 0, and a few places are not used.
+    past: [u32; 64],
+    /// The place of the current bucket; the one after it is the oldest.
+    slot: u32,
+    /// The current bucket.
+    current: u32,
     /// When the current bucket began, in microseconds.
     start: i64,
     width: i64,
     total: u64,
-    /// The slot of the current bucket; the one after it is the oldest.
-    slot: u32,
-    buckets: [u32; SLOTS],
 }
 
 /// The width of one bucket of a window, in microseconds.
@@ -34,7 +41,7 @@ impl Ring {
     pub fn new(width: i64, at: Timestamp) -> Self {
         let width = width.max(1);
         let start = grid(at, width);
-        Self { start, width, total: 0, slot: 0, buckets: [0; SLOTS] }
+        Self { past: [0; 64], slot: 0, current: 0, start, width, total: 0 }
     }
 
     /// Moves on to `at`, forgetting the buckets that have left the window; never moves back.
@@ -48,11 +55,13 @@ impl Ring {
     #[cold]
     fn move_to(&mut self, start: i64) {
         let steps = start.saturating_sub(self.start) / self.width;
+        if let Some(bucket) = self.past.get_mut(self.slot as usize) {
+            *bucket = std::mem::take(&mut self.current);
+        }
         for _ in 0..steps.min(BUCKETS + 1) {
             self.slot = if self.slot as usize + 1 == SLOTS { 0 } else { self.slot + 1 };
-            if let Some(bucket) = self.buckets.get_mut(self.slot as usize) {
-                self.total -= u64::from(*bucket);
-                *bucket = 0;
+            if let Some(bucket) = self.past.get_mut(self.slot as usize) {
+                self.total -= u64::from(std::mem::take(bucket));
             }
         }
         self.start = start;
@@ -64,8 +73,8 @@ impl Ring {
     #[inline]
     pub fn add(&mut self, timestamp: Timestamp, count: u32) -> bool {
         let behind = self.start.saturating_sub(timestamp.micros());
-        let slot = if behind <= 0 {
-            self.slot
+        let bucket = if behind <= 0 {
+            &mut self.current
         } else {
             // A timestamp exactly on a boundary belongs to the bucket that it begins.
             let age = (behind - 1) / self.width + 1;
@@ -74,9 +83,11 @@ impl Ring {
             }
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 60")]
             let age = age as u32;
-            if age <= self.slot { self.slot - age } else { self.slot + SLOTS as u32 - age }
+            let slot =
+                if age <= self.slot { self.slot - age } else { self.slot + SLOTS as u32 - age };
+            let Some(bucket) = self.past.get_mut(slot as usize) else { return false };
+            bucket
         };
-        let Some(bucket) = self.buckets.get_mut(slot as usize) else { return false };
         let added = bucket.saturating_add(count) - *bucket;
         *bucket += added;
         self.total += u64::from(added);
@@ -122,9 +133,9 @@ impl Ring {
 
     /// The beginning and the count of every bucket, the oldest first.
     fn oldest_first(&self) -> impl Iterator<Item = (i64, u32)> {
-        let slot = self.slot as usize;
-        let (newer, older) = self.buckets.split_at((slot + 1).min(SLOTS));
-        let counts = older.iter().chain(newer).copied();
+        let (newer, older) = self.past.split_at((self.slot as usize).min(SLOTS));
+        let older = older.iter().take(SLOTS - newer.len()).skip(1);
+        let counts = older.chain(newer).copied().chain([self.current]);
         (-BUCKETS..=0).map(|age| self.start.saturating_add(age * self.width)).zip(counts)
     }
 }

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(change: fn(&mut Row), expected: &str) {
+    fn check(change: Change, expected: &str) {
         let mut row = row();
         change(&mut row);
         let text = match row.into_rule() {
@@ -185,9 +185,11 @@ mod tests {
         assert!(text.starts_with(expected), "{text:?} instead of {expected:?}");
     }
 
+    type Change = fn(&mut Row);
+
     #[test]
     fn a_rule_that_slips_past_the_constraints_names_its_field() {
-        let cases: &[(fn(&mut Row), &str)] = &[
+        let cases: &[(Change, &str)] = &[
             (|_| {}, "ok 2"),
             (|row| row.metric = "burn_rate".to_owned(), "metric \"burn_rate\" is not known"),
             (|row| row.window_seconds = 61, "window_seconds must be"),
