@@ -11,7 +11,6 @@ use uuid::Uuid;
 
 use crate::{
     alerting::{LiveBoard, Written},
-    clock::Clock,
     feed::{DatabaseHealth, FeedInput, FeedStatus},
     http::{Probe, Readiness},
     lease::Leadership,
@@ -23,6 +22,7 @@ use crate::{
         outbox::Outbox,
         status::{self, Problem, StatusRow},
     },
+    telemetry::Metrics,
 };
 
 /// How long one write may take.
@@ -38,8 +38,8 @@ pub struct Reporting {
     pub started_at: Timestamp,
     /// Where the row is written.
     pub db: Db,
-    /// For the age of holes.
-    pub clock: Clock,
+    /// Takes what is measured.
+    pub metrics: Metrics,
     /// Whether it leads.
     pub leadership: Leadership,
     /// The feed's state.
@@ -61,13 +61,14 @@ impl Reporting {
     pub async fn run(mut self, cancel: CancellationToken) {
         let mut every = time::interval(status::WRITE_EVERY);
         every.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
-        let mut metrics = time::interval(Duration::from_secs(1));
+        let mut measure = time::interval(Duration::from_secs(1));
         let mut failing = false;
         loop {
             tokio::select! {
                 () = cancel.cancelled() => break,
-                _ = metrics.tick() => {
-                    publish(&self.feed.borrow(), self.leadership.is_leader(), self.clock.now());
+                _ = measure.tick() => {
+                    let (feed, leads) = (self.feed.borrow().clone(), self.leadership.is_leader());
+                    self.metrics.record(|| publish(&feed, leads));
                     continue;
                 }
                 true = self.leadership.changed() => {}
@@ -111,7 +112,7 @@ impl Reporting {
             low_water: feed.low_water,
             last_number: feed.last_number,
             open_holes: feed.open_holes,
-            oldest_hole: feed.oldest_hole(self.clock.now()),
+            oldest_hole: feed.oldest_hole.unwrap_or_default(),
             complete_through: feed.complete_through,
             rows_counted: feed.rows_counted,
             rows_repaired: feed.rows_repaired,
@@ -182,14 +183,14 @@ pub async fn live(db: Db, leadership: Leadership, board: LiveBoard, cancel: Canc
 }
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floating-point numbers")]
-fn publish(feed: &FeedStatus, leads: bool, now: Timestamp) {
+fn publish(feed: &FeedStatus, leads: bool) {
     metrics::gauge!("meshhook_errors_leader").set(f64::from(u8::from(leads)));
     metrics::gauge!("meshhook_errors_socket_subscribed").set(f64::from(u8::from(feed.subscribed)));
     metrics::gauge!("meshhook_errors_socket_deaf").set(f64::from(u8::from(feed.deaf)));
     metrics::gauge!("meshhook_errors_low_water").set(feed.low_water as f64);
     metrics::gauge!("meshhook_errors_last_number").set(feed.last_number as f64);
     metrics::gauge!("meshhook_errors_holes_open").set(feed.open_holes as f64);
-    metrics::gauge!("meshhook_errors_hole_oldest_seconds").set(feed.oldest_hole(now).as_secs_f64());
+    metrics::gauge!("meshhook_errors_hole_oldest_seconds").set(feed.oldest_hole.unwrap_or_default().as_secs_f64());
     metrics::counter!("meshhook_errors_rows_counted_total").absolute(feed.rows_counted);
     metrics::counter!("meshhook_errors_rows_by_socket_total").absolute(feed.rows_by_socket);
     metrics::counter!("meshhook_errors_rows_repaired_total").absolute(feed.rows_repaired);
