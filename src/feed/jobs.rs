@@ -6,7 +6,7 @@ use crate::{
     model::{ErrorEvent, RangeSet, Timestamp},
     store::{
         Fence, StoreError,
-        feed::{Checkpoint, Page},
+        feed::{Checkpoint, Page, Stamp},
         rollup::Saved,
     },
 };
@@ -17,7 +17,7 @@ pub(super) enum Done {
     /// A numbered read.
     Page { generation: u64, asked: Asked, result: Result<Page, StoreError> },
     /// A stamp was drawn.
-    Stamp { generation: u64, upto: i64, result: Result<u64, StoreError> },
+    Stamp { generation: u64, upto: i64, result: Result<Stamp, StoreError> },
     /// The checkpoint was read, when we led by this fence.
     Checkpoint { fence: Option<Fence>, result: Result<Checkpoint, StoreError> },
     /// A portion was counted, or not.
@@ -38,6 +38,8 @@ pub(super) type HistoryResult = Result<(Vec<ErrorEvent>, Option<i64>), StoreErro
 pub(super) struct Asked {
     /// [`Ledger::observed`](super::ledger::Ledger::observed) at that time.
     pub observed: i64,
+    /// [`Ledger::highest_accounted`](super::ledger::Ledger::highest_accounted) at that time.
+    pub accounted: i64,
     /// Whether it asked for the first holes, beginning a pass over all of them.
     pub first: bool,
     /// Whether it asked for the last ones, ending the pass.
