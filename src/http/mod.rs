@@ -100,8 +100,7 @@ mod tests {
             role: "standby",
             problems: vec![],
         });
-        let server =
-            tokio::spawn(serve(listener, probe, Metrics::default(), cancel.clone()));
+        let server = tokio::spawn(serve(listener, probe, Metrics::default(), cancel.clone()));
         metrics::counter!("http_test_total").increment(3);
         for (path, expected) in [("/healthz", 200), ("/readyz", 503), ("/metrics", 200)] {
             assert_eq!(reqwest::get(format!("{url}{path}")).await.unwrap().status(), expected);

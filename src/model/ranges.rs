@@ -58,7 +58,11 @@ impl RangeSet {
     #[must_use]
     pub fn covers(&self, range: Range<i64>) -> bool {
         range.is_empty()
-            || self.ranges.range(..=range.start).next_back().is_some_and(|(_, end)| range.end <= *end)
+            || self
+                .ranges
+                .range(..=range.start)
+                .next_back()
+                .is_some_and(|(_, end)| range.end <= *end)
     }
 
     /// Adds every number of `range`.

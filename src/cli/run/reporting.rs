@@ -190,7 +190,8 @@ fn publish(feed: &FeedStatus, leads: bool) {
     metrics::gauge!("meshhook_errors_low_water").set(feed.low_water as f64);
     metrics::gauge!("meshhook_errors_last_number").set(feed.last_number as f64);
     metrics::gauge!("meshhook_errors_holes_open").set(feed.open_holes as f64);
-    metrics::gauge!("meshhook_errors_hole_oldest_seconds").set(feed.oldest_hole.unwrap_or_default().as_secs_f64());
+    metrics::gauge!("meshhook_errors_hole_oldest_seconds")
+        .set(feed.oldest_hole.unwrap_or_default().as_secs_f64());
     metrics::counter!("meshhook_errors_rows_counted_total").absolute(feed.rows_counted);
     metrics::counter!("meshhook_errors_rows_by_socket_total").absolute(feed.rows_by_socket);
     metrics::counter!("meshhook_errors_rows_repaired_total").absolute(feed.rows_repaired);
