@@ -118,6 +118,15 @@ impl Db {
         Ok(link)
     }
 
+    /// Throws away every connection that nobody uses: where one of them turned out to be dead, the
+    /// others are likely to be, and each would cost a query.
+    pub fn discard_idle(&self) {
+        for _ in 0..self.pool.num_idle() {
+            let Some(mut connection) = self.pool.try_acquire() else { break };
+            connection.close_on_drop();
+        }
+    }
+
     /// Waits for the connections to close.
     pub async fn close(&self) {
         self.pool.close().await;

@@ -2,6 +2,7 @@
 
 mod events;
 mod feed;
+mod ledger_concurrency;
 mod masking;
 mod matrix;
 mod notify;
