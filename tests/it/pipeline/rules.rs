@@ -162,3 +162,24 @@ async fn a_rule_that_cannot_be_used_is_reported_and_costs_only_itself() {
     .await;
     instance.stop().await;
 }
+
+#[tokio::test]
+async fn the_incident_of_a_rule_that_was_deleted_while_nobody_ran_ends_at_the_next_start() {
+    let stack = Stack::start().await;
+    let channel = stack.channel("ops", "slack").await;
+    let rule = stack.rule("Short-lived", json!({"warning": 3}), &[channel]).await;
+    let instance = stack.daemon().await;
+    stack.reporter(None).insert_errors(&burst(3, "system", 0)).await.expect("errors");
+    request(&stack.slack, ALERT_LIMIT, |r| headline(r).contains("Warning: Short-lived")).await;
+    instance.stop().await;
+    stack.execute("delete from public.alert_rules where rule_id = $1", rule).await;
+    // Nothing in the history tells the time either.
+    stack.alter("delete from public.error_metrics").await;
+
+    let instance = stack.daemon().await;
+    request(&stack.slack, ALERT_LIMIT, |r| headline(r).contains("Resolved: Short-lived")).await;
+    let sane = "select count(*) from public.alert_incidents \
+                where state = 'resolved' and resolved_at between fired_at and now()";
+    assert_eq!(stack.number(sane).await, 1);
+    instance.stop().await;
+}
