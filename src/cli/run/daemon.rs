@@ -27,8 +27,9 @@ use crate::{
     feed::{self, FeedHandle, FeedOptions, FeedStatus},
     http,
     lease::{self, Leadership, LeaseKeeper, LeaseOptions},
+    model::Span,
     notify::{Dispatcher, DispatcherSettings, Mandate},
-    realtime::{RealtimeClient, RealtimeHandle},
+    realtime::{RealtimeClient, RealtimeHandle, Timing},
     store::{Db, outbox::Outbox},
     supervisor::{Supervisor, TaskError},
     telemetry::Metrics,
@@ -62,6 +63,10 @@ pub struct Settings {
     pub feed: Feed,
     /// Which instance this is.
     pub instance: Instance,
+    /// Every wait of the socket; not read from the environment.
+    pub socket: Timing,
+    /// The life of the daemon's own tokens; not read from the environment.
+    pub token_life: Span,
 }
 
 impl Settings {
@@ -87,6 +92,8 @@ impl Settings {
                 http: http?,
                 feed: feed?,
                 instance: instance?,
+                socket: Timing::default(),
+                token_life: wiring::DAEMON_TOKEN_LIFE,
             })
         })();
         reader.finish(all)
@@ -115,8 +122,10 @@ impl Daemon {
         let clock = Clock::system();
         let started_at = clock.now();
         let instance = Uuid::new_v4();
-        let minter = wiring::daemon_minter(&settings.credentials, clock.clone())?;
-        let realtime = wiring::realtime_config(&settings.supabase)?;
+        let minter =
+            wiring::daemon_minter(&settings.credentials, settings.token_life, clock.clone())?;
+        let mut realtime = wiring::realtime_config(&settings.supabase)?;
+        realtime.timing = settings.socket;
         let (client, socket_handle) =
             RealtimeClient::new(realtime, minter).map_err(Error::failed)?;
         let parts = wiring::notify_parts(&settings.notify, clock.clone())?;
