@@ -44,6 +44,8 @@ pub(super) struct Asked {
     pub first: bool,
     /// Whether it asked for the last ones, ending the pass.
     pub last: bool,
+    /// Whether it left numbers of wide holes out, which are to be asked for at once.
+    pub wide: bool,
     /// The local clock at that time.
     pub at: Timestamp,
 }

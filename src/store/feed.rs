@@ -19,7 +19,7 @@ pub struct Page {
     pub unreadable: Vec<(i64, String)>,
     /// The ranges whose every visible row is among the above.
     pub read: RangeSet,
-    /// Whether the page was filled, so that there may be more.
+    /// Whether there may be more: the page was filled, or the sequence is beyond the tail.
     pub full: bool,
     /// The highest number drawn from the sequence; 0 for a fresh one.
     pub last_drawn: i64,
@@ -42,21 +42,25 @@ pub struct Checkpoint {
     pub accounted: RangeSet,
 }
 
-/// Reads the rows with the wanted numbers, and all rows from `tail` on, at most `most_rows`.
+/// Reads the rows with the wanted numbers, and those of `tail` where the sequence has drawn them, at
+/// most `most_rows`.
+///
+/// No range should be much wider than `most_rows`: before the table's first analyze the planner
+/// sorts the whole range for each page.
 ///
 /// # Errors
 /// When the database does not answer within `limit`.
 pub async fn read_missing(
     db: &Db,
     wanted: &[Range<i64>],
-    tail: i64,
+    tail: Range<i64>,
     most_rows: u32,
     limit: Duration,
 ) -> Result<Page, StoreError> {
     let mut low: Vec<i64> = wanted.iter().map(|range| range.start).collect();
     let mut high: Vec<i64> = wanted.iter().map(|range| range.end).collect();
-    low.push(tail);
-    high.push(i64::MAX);
+    low.push(tail.start);
+    high.push(tail.end);
     let mut page = within("read new errors", limit, async {
         let mut link = db.link().await?;
         let query = link
@@ -85,10 +89,11 @@ pub async fn read_missing(
     })
     .await?;
     page.read = wanted.iter().cloned().collect();
-    page.read.insert(tail..page.last_drawn.saturating_add(1).max(tail));
+    page.read.insert(tail.start..page.last_drawn.saturating_add(1).min(tail.end));
     let rows = page.events.len() + page.unreadable.len();
-    page.full = rows >= usize::try_from(most_rows).unwrap_or(usize::MAX);
-    if page.full {
+    let cut = rows >= usize::try_from(most_rows).unwrap_or(usize::MAX);
+    page.full = cut || page.last_drawn >= tail.end;
+    if cut {
         // The rows come range by range in ascending order; were they not, nothing would be proven.
         let last = if page.events.is_sorted_by_key(|event| event.seq) {
             let unreadable = page.unreadable.iter().map(|(seq, _)| *seq);

@@ -1,7 +1,12 @@
 //! Integration tests: one binary, one module per area, real Postgres, HTTP, websockets and SMTP.
 
+mod events;
 mod feed;
 mod ledger_concurrency;
+mod masking;
+mod matrix;
 mod notify;
+mod pipeline;
 mod realtime_client;
+mod schema;
 mod support;

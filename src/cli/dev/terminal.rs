@@ -28,8 +28,8 @@ const USERS: &[(&str, &str)] = &[
 
 /// Where a terminal is not a screen, rates are printed this often.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
-/// How long waiting for a message may keep the screen from being refreshed.
-const GLANCE: Duration = Duration::from_millis(300);
+/// Alerts are waited for without end; the other branches go on meanwhile.
+const ANY_TIME: Duration = Duration::from_secs(86_400);
 
 /// Prints addresses and sign-in data.
 pub fn announce(stack: &Stack) {
@@ -68,9 +68,9 @@ pub async fn follow(stack: &Stack, cancel: &CancellationToken) {
                     println!("{line}");
                 }
             }
-            Some(request) = stack.slack.next(GLANCE) => alert(screen, "slack", &slack(&request)),
-            Some(request) = stack.webhook.next(GLANCE) => alert(screen, "webhook", &webhook(&request)),
-            Some(letter) = stack.mail.next(GLANCE) => alert(screen, "e-mail", &mail(&letter)),
+            Some(request) = stack.slack.next(ANY_TIME) => alert(screen, "slack", &slack(&request)),
+            Some(request) = stack.webhook.next(ANY_TIME) => alert(screen, "webhook", &webhook(&request)),
+            Some(letter) = stack.mail.next(ANY_TIME) => alert(screen, "e-mail", &mail(&letter)),
         }
     }
     println!("\nstopping");

@@ -333,6 +333,7 @@ fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
+/// A variable of the environment.
 #[expect(clippy::disallowed_methods, reason = "test support reads its switches here")]
 pub fn switch(name: &str) -> Option<String> {
     std::env::var(name).ok()
