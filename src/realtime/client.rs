@@ -109,7 +109,7 @@ impl RealtimeClient {
                     (ended, Disposition::Retry)
                 }
                 Err((disposition, message)) => {
-                    tell_trouble(&mut outbox, disposition, message);
+                    tell_trouble(&mut outbox, None, disposition, message);
                     (Ended::Lost(String::new()), disposition)
                 }
             };

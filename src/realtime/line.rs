@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     change::Change,
-    config::Target,
+    config::{ChannelKind, Target},
     connection::{Connection, Incoming},
     delivery::{GapReason, Outbox, RealtimeEvent},
     errors::Disposition,
@@ -188,16 +188,22 @@ pub(super) fn tell(outbox: &mut Outbox, event: SessionEvent) {
             outbox.event(RealtimeEvent::Gap { reason: GapReason::Resubscribed });
         }
         SessionEvent::Trouble { channel, disposition, message } => {
-            tell_trouble(outbox, disposition, format!("{}: {message}", channel.topic()));
+            let message = format!("{}: {message}", channel.topic());
+            tell_trouble(outbox, Some(channel), disposition, message);
         }
     }
 }
 
 /// Logs a trouble and passes it on.
-pub(super) fn tell_trouble(outbox: &mut Outbox, disposition: Disposition, message: String) {
+pub(super) fn tell_trouble(
+    outbox: &mut Outbox,
+    channel: Option<ChannelKind>,
+    disposition: Disposition,
+    message: String,
+) {
     match disposition {
         Disposition::Stop => tracing::error!(%message, "realtime needs a human; still probing"),
         _ => tracing::warn!(?disposition, %message, "realtime trouble"),
     }
-    outbox.event(RealtimeEvent::Trouble { disposition, message });
+    outbox.event(RealtimeEvent::Trouble { channel, disposition, message });
 }

@@ -202,6 +202,7 @@ impl Daemon {
             client,
             (inputs.clone(), commands),
             &socket_handle,
+            metrics.clone(),
             &cancel,
         );
 
@@ -325,10 +326,12 @@ fn start_socket(
     client: RealtimeClient,
     (inputs, commands): (mpsc::Sender<feed::FeedInput>, mpsc::Receiver<feed::FeedCommand>),
     handle: &RealtimeHandle,
+    metrics: Metrics,
     cancel: &CancellationToken,
 ) {
     let (events, events_there) = mpsc::channel(SOCKET_EVENTS);
     once(tasks, "socket", client.run(events, cancel.clone()));
-    once(tasks, "socket events", socket::forward(instance, events_there, inputs, cancel.clone()));
+    let forward = socket::forward(instance, events_there, inputs, metrics, cancel.clone());
+    once(tasks, "socket events", forward);
     once(tasks, "socket commands", socket::command(commands, handle.clone(), cancel.clone()));
 }
