@@ -27,8 +27,9 @@ use crate::{
     feed::{self, FeedHandle, FeedOptions, FeedStatus},
     http,
     lease::{self, Leadership, LeaseKeeper, LeaseOptions},
+    model::Span,
     notify::{Dispatcher, DispatcherSettings, Mandate},
-    realtime::{RealtimeClient, RealtimeHandle},
+    realtime::{RealtimeClient, RealtimeHandle, Timing},
     store::{Db, outbox::Outbox},
     supervisor::{Supervisor, TaskError},
     telemetry::Metrics,
@@ -62,6 +63,10 @@ pub struct Settings {
     pub feed: Feed,
     /// Which instance this is.
     pub instance: Instance,
+    /// Every wait of the socket; not read from the environment.
+    pub socket: Timing,
+    /// The life of the daemon's own tokens; not read from the environment.
+    pub token_life: Span,
 }
 
 impl Settings {
@@ -87,6 +92,8 @@ impl Settings {
                 http: http?,
                 feed: feed?,
                 instance: instance?,
+                socket: Timing::default(),
+                token_life: wiring::DAEMON_TOKEN_LIFE,
             })
         })();
         reader.finish(all)
@@ -115,8 +122,10 @@ impl Daemon {
         let clock = Clock::system();
         let started_at = clock.now();
         let instance = Uuid::new_v4();
-        let minter = wiring::daemon_minter(&settings.credentials, clock.clone())?;
-        let realtime = wiring::realtime_config(&settings.supabase)?;
+        let minter =
+            wiring::daemon_minter(&settings.credentials, settings.token_life, clock.clone())?;
+        let mut realtime = wiring::realtime_config(&settings.supabase)?;
+        realtime.timing = settings.socket;
         let (client, socket_handle) =
             RealtimeClient::new(realtime, minter).map_err(Error::failed)?;
         let parts = wiring::notify_parts(&settings.notify, clock.clone())?;
@@ -193,6 +202,7 @@ impl Daemon {
             client,
             (inputs.clone(), commands),
             &socket_handle,
+            metrics.clone(),
             &cancel,
         );
 
@@ -316,10 +326,12 @@ fn start_socket(
     client: RealtimeClient,
     (inputs, commands): (mpsc::Sender<feed::FeedInput>, mpsc::Receiver<feed::FeedCommand>),
     handle: &RealtimeHandle,
+    metrics: Metrics,
     cancel: &CancellationToken,
 ) {
     let (events, events_there) = mpsc::channel(SOCKET_EVENTS);
     once(tasks, "socket", client.run(events, cancel.clone()));
-    once(tasks, "socket events", socket::forward(instance, events_there, inputs, cancel.clone()));
+    let forward = socket::forward(instance, events_there, inputs, metrics, cancel.clone());
+    once(tasks, "socket events", forward);
     once(tasks, "socket commands", socket::command(commands, handle.clone(), cancel.clone()));
 }
