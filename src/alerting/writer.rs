@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::facts::Narrator;
 use crate::{
     backoff::Backoff,
+    crash::{self, Point},
     model::{OpenIncident, Rule, Transition},
     store::{
         Db, Fence, StoreError,
@@ -135,8 +136,10 @@ impl Writer {
         transitions: &[Transition],
     ) -> Result<(), StoreError> {
         let decisions = self.narrator.decisions(&self.db, transitions).await?;
+        crash::point(Point::Decided);
         match incidents::record(&self.db, &fence, &decisions, TIME_LIMIT).await {
             Ok(messages) => {
+                crash::point(Point::Committed);
                 if messages > 0 {
                     self.wake.notify_one();
                 }

@@ -11,7 +11,10 @@ use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
 use super::{Db, Fence, Link, StoreError, pool::within};
-use crate::model::{Evidence, OpenIncident, Timestamp, Transition};
+use crate::{
+    crash::Point,
+    model::{Evidence, OpenIncident, Timestamp, Transition},
+};
 
 /// A transition with what only the writer knows.
 #[derive(Clone, Debug)]
@@ -142,7 +145,7 @@ pub async fn record(
         for round in rounds(decisions) {
             messages += record_round(&mut link, &round).await?;
         }
-        link.commit_as(fence).await?;
+        link.commit_past(fence, Some(Point::Committing)).await?;
         Ok(messages)
     })
     .await
