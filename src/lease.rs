@@ -37,7 +37,7 @@ impl Default for LeaseOptions {
         Self {
             ttl: Duration::from_secs(6),
             renew_every: Duration::from_secs(2),
-            retry_every: Duration::from_millis(500),
+            retry_every: Duration::from_millis(250),
             margin: Duration::from_millis(500),
         }
     }

@@ -13,10 +13,10 @@ use super::facts::Narrator;
 use crate::{
     backoff::Backoff,
     crash::{self, Point},
-    model::{OpenIncident, Rule, Transition},
+    model::{Rule, Transition},
     store::{
         Db, Fence, StoreError,
-        incidents::{self, Decision},
+        incidents::{self, Decision, Opened},
     },
 };
 
@@ -36,7 +36,7 @@ pub enum Batch {
     /// The rules, for their names.
     Rules(Vec<Rule>, HashMap<Uuid, String>),
     /// Incidents that are open already.
-    Open(Vec<OpenIncident>),
+    Open(Vec<Opened>),
 }
 
 /// What the writer did last; the decider steps down when it was refused.
@@ -72,11 +72,7 @@ impl Writer {
                     self.narrator.learn_rules(&rules, &descriptions);
                 }
                 Batch::Open(incidents) => {
-                    for incident in incidents {
-                        if let Some(fired_at) = incident.fired_at {
-                            self.narrator.learn_incident(incident.incident_id, fired_at);
-                        }
-                    }
+                    self.narrator.learn_open(incidents);
                 }
                 Batch::Transitions { fence, transitions } => {
                     self.write(fence, &transitions, &cancel).await;

@@ -1,5 +1,6 @@
 //! Integration tests: one binary, one module per area, real Postgres, HTTP, websockets and SMTP.
 
+mod availability;
 mod feed;
 mod notify;
 mod realtime_client;

@@ -3,6 +3,7 @@
 //! Switches come in through environment variables, databases and values go out to the tests.
 
 pub mod db;
+pub mod fleet;
 pub mod realtime_client;
 pub mod realtime_server;
 pub mod stack;
