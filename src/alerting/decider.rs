@@ -351,10 +351,11 @@ impl Decider {
                 return;
             }
         };
-        let _ = decisions.send(Batch::Open(open.clone())).await;
+        let incidents = open.iter().map(|opened| opened.incident.clone()).collect();
+        let _ = decisions.send(Batch::Open(open)).await;
         self.candidate = None;
         self.fence = Some(fence);
-        self.engine.step(self.engine.now(), Input::Restore(open), &mut self.decided);
+        self.engine.step(self.engine.now(), Input::Restore(incidents), &mut self.decided);
         self.flush(decisions).await;
     }
 

@@ -1,6 +1,8 @@
 //! Integration tests: one binary, one module per area, real Postgres, HTTP, websockets and SMTP.
 
+mod availability;
 mod command_line;
+mod crash_points;
 mod docs;
 mod events;
 mod feed;
