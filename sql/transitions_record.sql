@@ -57,11 +57,15 @@ with given as materialized (
      and (rc.min_level = 'warning' or g.level = 'critical')
      and g.incident_id not in (select s.incident_id from silenced s)
   union all
-  -- The end is told to exactly those who were told of the beginning.
-  select w.incident_id, told.channel_id, w.project_id, g.kind, 0, g.facts
+  -- The end is told to exactly those who were told of the beginning. Of a rule that is gone nobody
+  -- knows more than what was told last.
+  select w.incident_id, told.channel_id, w.project_id, g.kind, 0,
+         coalesce(g.facts, told.payload || jsonb_build_object('transition', g.kind, 'at', g.at))
     from written w join given g using (incident_id)
-    join (select distinct n.incident_id, n.channel_id from public.alert_notifications n
-           where n.transition in ('firing', 'escalated') and n.state in ('waiting', 'sending', 'sent')) told
+    join (select distinct on (n.incident_id, n.channel_id) n.incident_id, n.channel_id, n.payload
+            from public.alert_notifications n
+           where n.transition in ('firing', 'escalated') and n.state in ('waiting', 'sending', 'sent')
+           order by n.incident_id, n.channel_id, n.number desc) told
       using (incident_id)
    where g.kind = 'resolved'
   on conflict (incident_id, channel_id, transition, reminder) do nothing

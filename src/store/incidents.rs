@@ -68,21 +68,6 @@ pub async fn acknowledgements(db: &Db, limit: Duration) -> Result<HashMap<Uuid, 
     .await
 }
 
-/// Closes incidents whose rule was deleted; returns how many there were.
-///
-/// # Errors
-/// [`StoreError::FenceLost`] when this instance does not lead; the database's failures.
-pub async fn close_orphans(db: &Db, fence: &Fence, limit: Duration) -> Result<u64, StoreError> {
-    within("close incidents of deleted rules", limit, async {
-        let mut link = db.transaction().await?;
-        let query = link.query(include_str!("../../sql/incidents_orphaned.sql"));
-        let done = query.execute(link.connection()).await?;
-        link.commit_as(fence).await?;
-        Ok(done.rows_affected())
-    })
-    .await
-}
-
 /// What people call these projects and workflows.
 ///
 /// # Errors
