@@ -276,7 +276,7 @@ async fn check_realtime(
     if matches!(credentials, Credentials::ServiceKey(_)) {
         report.note("credentials", wiring::SERVICE_KEY_CONSEQUENCES);
     }
-    let client = wiring::daemon_minter(credentials, clock.clone())
+    let client = wiring::daemon_minter(credentials, wiring::DAEMON_TOKEN_LIFE, clock.clone())
         .and_then(|minter| Ok((wiring::realtime_config(supabase)?, minter)))
         .and_then(|(config, minter)| RealtimeClient::new(config, minter).map_err(Error::failed));
     let client = match client {

@@ -230,7 +230,17 @@ impl Stack {
         &self,
         variables: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Instance {
-        let settings = Settings::read(&self.environment().with(variables)).expect("settings");
+        self.daemon_as(variables, |_| {}).await
+    }
+
+    /// Starts a daemon with some of its settings changed that no variable stands for.
+    pub async fn daemon_as<'a>(
+        &self,
+        variables: impl IntoIterator<Item = (&'a str, &'a str)>,
+        adjust: impl FnOnce(&mut Settings),
+    ) -> Instance {
+        let mut settings = Settings::read(&self.environment().with(variables)).expect("settings");
+        adjust(&mut settings);
         let cancel = CancellationToken::new();
         let daemon = Daemon::start(settings, cancel.clone()).await.expect("the daemon starts");
         let (feed, leadership) = (daemon.feed(), daemon.leadership());
