@@ -1,6 +1,7 @@
 //! Integration tests: one binary, one module per area, real Postgres, HTTP, websockets and SMTP.
 
 mod events;
+mod faults;
 mod feed;
 mod ledger_concurrency;
 mod masking;

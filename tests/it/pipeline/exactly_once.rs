@@ -68,7 +68,8 @@ async fn ten_thousand_rows_agree_everywhere_and_alert_once_per_group() {
     let channels = [stack.channel("ops", "slack").await, stack.channel("webhook", "webhook").await];
     let fields = json!({"group_by": ["error_type"], "window_seconds": 3600, "warning": 100});
     let rule = stack.rule("Many errors", fields, &channels).await;
-    let whole = stack.rule("All errors", json!({"window_seconds": 3600, "warning": 1e9}), &[]).await;
+    let whole =
+        stack.rule("All errors", json!({"window_seconds": 3600, "warning": 1e9}), &[]).await;
     let instance = stack.daemon().await;
 
     let events: Vec<NewErrorEvent> = (0..10_000)
@@ -94,7 +95,10 @@ async fn ten_thousand_rows_agree_everywhere_and_alert_once_per_group() {
     senders.join_all().await;
     let inserted = began.elapsed();
     assert_eq!(instance.counted(rule, 10_000).await, 10_000);
-    println!("10,000 rows inserted in {inserted:?}, counted {:?} later", began.elapsed() - inserted);
+    println!(
+        "10,000 rows inserted in {inserted:?}, counted {:?} later",
+        began.elapsed() - inserted
+    );
     agree(&stack, 10_000).await;
     alerted_once(&stack, 5, &["ops", "webhook"]).await;
 
@@ -137,7 +141,10 @@ async fn what_came_while_the_daemon_was_stopped_is_counted_and_alerted_once() {
     let began = Instant::now();
     let instance = stack.daemon().await;
     assert_eq!(instance.counted(rule, 1_100).await, 1_100);
-    println!("1,000 rows of the time without a daemon: counted {:?} after its start", began.elapsed());
+    println!(
+        "1,000 rows of the time without a daemon: counted {:?} after its start",
+        began.elapsed()
+    );
     alerted_once(&stack, 1, &["ops"]).await;
     agree(&stack, 1_100).await;
     instance.stop().await;

@@ -135,12 +135,14 @@ async fn reminders_end_when_somebody_acknowledges_and_a_silence_keeps_messages_b
         )
         .await;
     let responder = Uuid::new_v4();
-    sqlx::query("insert into public.error_access (project_id, user_id, role) values ($1, $2, 'responder')")
-        .bind(project)
-        .bind(responder)
-        .execute(&stack.admin)
-        .await
-        .expect("a responder");
+    sqlx::query(
+        "insert into public.error_access (project_id, user_id, role) values ($1, $2, 'responder')",
+    )
+    .bind(project)
+    .bind(responder)
+    .execute(&stack.admin)
+    .await
+    .expect("a responder");
     let instance = stack.daemon().await;
     let reporter = stack.reporter(Some(project));
     for class in ["execution", "system", "input"] {

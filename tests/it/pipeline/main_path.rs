@@ -101,8 +101,7 @@ async fn an_error_becomes_an_alert_on_every_medium_and_so_does_its_end() {
     let id: Uuid = incident["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
     assert_eq!(link, format!("https://meshhook.example.com/errors/incidents/{id}"));
     let since = at_seconds(&incident["since"]);
-    let stored =
-        "select to_char(started_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') \
+    let stored = "select to_char(started_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') \
          from public.alert_incidents where incident_id = $1";
     assert_eq!(stack.text_of(stored, id).await.as_deref(), Some(&*since));
     for text in [slack.text(), readable(&letter)] {

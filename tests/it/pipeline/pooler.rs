@@ -67,9 +67,9 @@ impl Pooler {
         command.arg(&settings).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         // It refuses to run as root.
         if id(&["-u"]) == Some(0) {
-            let user = ["postgres", "nobody"].iter().find_map(|user| {
-                Some((id(&["-u", user])?, id(&["-g", user])?))
-            });
+            let user = ["postgres", "nobody"]
+                .iter()
+                .find_map(|user| Some((id(&["-u", user])?, id(&["-g", user])?)));
             let (user, group) = user.expect("a user without privileges");
             for path in [folder.path(), &users, &settings] {
                 chown(path, Some(user), Some(group)).expect("hand over");
@@ -115,7 +115,8 @@ async fn the_main_path_works_through_a_transaction_mode_pooler() {
     request(&stack.slack, ALERT_LIMIT, |r| headline(r).contains("Resolved: Errors")).await;
     mail(&stack.mail, ALERT_LIMIT, "resolved").await;
     let rolled = "select coalesce(sum(count), 0)::bigint from public.error_rate_minutes";
-    eventually("rollups agree", || async { (stack.number(rolled).await == 25).then_some(()) }).await;
+    eventually("rollups agree", || async { (stack.number(rolled).await == 25).then_some(()) })
+        .await;
     let (status, body) = instance.http("/readyz").await;
     assert!(status == 200 && body.contains("\"problems\":[]"), "{status} {body}");
     instance.stop().await;

@@ -62,7 +62,10 @@ async fn instances_take_over_from_each_other_and_nobody_is_told_twice() {
     assert_eq!(status.code(), Some(0), "{}", first.log());
     assert!(took < CLEAN_STOP, "{took:?}");
     let over = second.until_role("leader").await;
-    println!("SIGTERM: ended after {took:?}, taken over {over:?} later, {:?} in all", asked.elapsed());
+    println!(
+        "SIGTERM: ended after {took:?}, taken over {over:?} later, {:?} in all",
+        asked.elapsed()
+    );
     assert!(over < TAKEOVER_CLEAN, "{over:?}");
     let recorded = "select count(*) from public.alert_notifications where state = 'sent'";
     assert_eq!(stack.number(recorded).await, 1, "what was sent is recorded");

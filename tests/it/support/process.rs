@@ -199,4 +199,3 @@ fn command(variables: &Variables, folder: &Path) -> Command {
     }
     command
 }
-
