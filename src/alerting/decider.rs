@@ -19,7 +19,7 @@ use crate::{
     engine::{Engine, Input, ProjectRates, Rates, RunCount, Stats},
     feed::FeedOutput,
     lease::Leadership,
-    model::{OpenIncident, Rule, Span, Transition},
+    model::{OpenIncident, Rule, Span, Timestamp, Transition},
     store::{Db, Fence, incidents, rules::RuleBook},
 };
 
@@ -118,6 +118,8 @@ pub struct Decider {
     rules: Vec<Rule>,
     /// Whether the history at the start has been replayed.
     hydrated: bool,
+    /// Runs that were started before it has; the engine would count them at the beginning of time.
+    early_runs: Vec<RunCount>,
     /// The fence under which decisions are taken; none while another instance leads.
     fence: Option<Fence>,
     /// A fence under which we may lead as soon as history and open incidents are known.
@@ -140,6 +142,7 @@ impl Decider {
             clock,
             rules: Vec::new(),
             hydrated: false,
+            early_runs: Vec::new(),
             fence: None,
             candidate: None,
             pending_rules: None,
@@ -162,10 +165,9 @@ impl Decider {
             .max(LIVE_HISTORY)
     }
 
-    /// Fills the windows of runs before the start.
+    /// Fills the windows of runs before the start, once the errors of that time are replayed.
     pub fn replay_runs(&mut self, runs: &[RunCount]) {
-        self.engine.step(self.engine.now(), Input::ReplayRuns(runs), &mut self.decided);
-        self.decided.clear();
+        self.early_runs.extend_from_slice(runs);
     }
 
     /// Decides until `cancel` is cancelled.
@@ -241,6 +243,11 @@ impl Decider {
             }
             FeedOutput::ReplayEnd { id: 0 } => {
                 self.hydrated = true;
+                let runs = std::mem::take(&mut self.early_runs);
+                if let Some(latest) = runs.iter().map(|runs| runs.started_at).max() {
+                    let now = self.engine.now().max(latest);
+                    self.engine.step(now, Input::ReplayRuns(&runs), &mut self.decided);
+                }
                 let input = Input::HistoryComplete { rule_id: None };
                 self.engine.step(self.engine.now(), input, &mut self.decided);
                 self.decided.clear();
@@ -289,6 +296,7 @@ impl Decider {
             Message::Rules { book, runs, replay } => {
                 self.pending_rules = Some((book, runs, replay));
             }
+            Message::Runs(runs) if !self.hydrated => self.early_runs.extend(runs),
             Message::Runs(runs) => {
                 let input = match self.fence {
                     Some(_) => Input::Runs(&runs),
@@ -332,7 +340,9 @@ impl Decider {
 
     /// Learns which incidents are open; only then may this instance decide.
     async fn lead_if_possible(&mut self, decisions: &mpsc::Sender<Batch>) {
-        let Some(fence) = self.candidate.filter(|_| self.hydrated) else { return };
+        // Before its first instant the engine could not say when something ended.
+        let awake = self.engine.now() > Timestamp::from_micros(i64::MIN);
+        let Some(fence) = self.candidate.filter(|_| self.hydrated && awake) else { return };
         let open = match incidents::load_open(&self.db, RESTORE_LIMIT).await {
             Ok(open) => open,
             Err(error) => {
@@ -341,10 +351,11 @@ impl Decider {
                 return;
             }
         };
-        let _ = decisions.send(Batch::Open(open.clone())).await;
+        let incidents = open.iter().map(|opened| opened.incident.clone()).collect();
+        let _ = decisions.send(Batch::Open(open)).await;
         self.candidate = None;
         self.fence = Some(fence);
-        self.engine.step(self.engine.now(), Input::Restore(open), &mut self.decided);
+        self.engine.step(self.engine.now(), Input::Restore(incidents), &mut self.decided);
         self.flush(decisions).await;
     }
 

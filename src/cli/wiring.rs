@@ -114,7 +114,13 @@ pub fn realtime_config(supabase: &Supabase) -> Result<RealtimeConfig, Error> {
 
 /// A pool of connections, which connects when it is first used.
 pub fn database(config: &Database) -> Result<Db, Error> {
+    database_as(config, PoolOptions::default().application_name)
+}
+
+/// The same under another name, by which the server's administrator tells instances apart.
+pub fn database_as(config: &Database, application_name: String) -> Result<Db, Error> {
     let options = PoolOptions {
+        application_name,
         // Feed, writer, dispatcher, status, configuration and lease may each be busy at once.
         max_connections: 8,
         transaction_pooler: Some(config.transaction_pooler),
@@ -134,7 +140,7 @@ pub struct NotifyParts {
 impl NotifyParts {
     /// The channels of a database.
     pub fn channels(&self, db: &Db) -> Arc<Channels> {
-        Arc::new(Channels::new(db.pool().clone(), self.key.clone()))
+        Arc::new(Channels::new(db.clone(), self.key.clone()))
     }
 
     /// The secrets of its channels.
@@ -144,7 +150,7 @@ impl NotifyParts {
             Error::failed(format!("{} is not set; {}", variable.name, variable.help))
         };
         let key = self.key.clone().ok_or_else(missing)?;
-        Ok(Secrets::new(db.pool().clone(), key))
+        Ok(Secrets::new(db.clone(), key))
     }
 }
 

@@ -5,7 +5,10 @@ use std::time::Duration;
 use sqlx::Row;
 
 use super::{Db, Fence, StoreError, pool::within};
-use crate::model::RangeSet;
+use crate::{
+    crash::{self, Point},
+    model::RangeSet,
+};
 
 /// Numbers to count, and how many rows the ledger saw among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +92,8 @@ pub async fn roll_up(
             link.rollback().await?;
             return Ok(Saved::RowsDiffer { rows });
         }
-        link.commit_as(fence).await?;
+        link.commit_past(fence, Some(Point::RollingUp)).await?;
+        crash::point(Point::RolledUp);
         Ok(Saved::Yes { rows })
     })
     .await

@@ -1,5 +1,9 @@
 //! Integration tests: one binary, one module per area, real Postgres, HTTP, websockets and SMTP.
 
+mod availability;
+mod command_line;
+mod crash_points;
+mod docs;
 mod events;
 mod faults;
 mod feed;

@@ -129,7 +129,10 @@ impl Daemon {
         let (client, socket_handle) =
             RealtimeClient::new(realtime, minter).map_err(Error::failed)?;
         let parts = wiring::notify_parts(&settings.notify, clock.clone())?;
-        let db = wiring::database(&settings.database)?;
+        let db = wiring::database_as(
+            &settings.database,
+            format!("meshhook-errors {}", settings.instance.name),
+        )?;
         let start = boot::read(&db, &clock, &cancel).await?;
         let listener = TcpListener::bind(settings.http.listen).await.map_err(|error| {
             Error::failed(format!(
@@ -142,7 +145,9 @@ impl Daemon {
         // The lease outlives everything that writes as leader.
         let lease_cancel = CancellationToken::new();
         let mut lease_tasks = Supervisor::new(lease_cancel.clone());
+        let wake = Arc::new(Notify::new());
         let (keeper, leadership) = lease::lease(db.clone(), instance, LeaseOptions::default());
+        let keeper = keeper.waking(Arc::clone(&wake));
         lease_tasks.spawn_once("lease", keep_lease(keeper, lease_cancel.clone()));
         let mut first = leadership.clone();
         let _ = time::timeout(FIRST_LEASE, first.changed()).await;
@@ -161,7 +166,6 @@ impl Daemon {
         let (feed, FeedHandle { inputs, outputs, commands, status }) =
             feed::feed(db.clone(), clock.clone(), leadership.clone(), options);
 
-        let wake = Arc::new(Notify::new());
         let mut narrator = Narrator::new(settings.notify.dashboard_url.clone());
         narrator.learn_rules(&start.book.rules, &start.book.descriptions);
         let (writer, written) = Writer::new(db.clone(), narrator, Arc::clone(&wake));
@@ -187,7 +191,7 @@ impl Daemon {
         once(&mut tasks, "decider", decider.run(connections, cancel.clone()));
         once(&mut tasks, "configuration", configuration.run(cancel.clone()));
         once(&mut tasks, "feed", feed.run(cancel.clone()));
-        let outbox = Outbox::new(db.pool().clone());
+        let outbox = Outbox::new(db.clone());
         let dispatcher = Dispatcher::new(
             outbox.clone(),
             parts.channels(&db),

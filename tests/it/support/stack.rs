@@ -278,11 +278,20 @@ impl Stack {
         let extra = Map::from_iter([("sub".to_owned(), user.to_string().into())]);
         let claims = Claims { role: "authenticated".to_owned(), issuer: String::new(), extra };
         let token = self.signer().mint(&claims, Span::from_secs(600), Clock::system().now());
-        let token = token.expect("a token");
-        let mut request = reqwest::Client::new()
-            .post(format!("{}/{path}", self.rest_url))
-            .bearer_auth(token.expose_secret())
-            .json(body);
+        self.post_with(token.expect("a token").expose_secret(), path, body).await
+    }
+
+    /// A service key, which may do everything.
+    pub fn service_key(&self) -> String {
+        let claims = Claims { role: "service_role".to_owned(), ..Claims::default() };
+        let key = self.signer().mint(&claims, Span::from_secs(3600), Clock::system().now());
+        key.expect("a key").expose_secret().to_owned()
+    }
+
+    /// Posts to `path` below `/rest/v1` with this token: the status and the body.
+    pub async fn post_with(&self, token: &str, path: &str, body: &Value) -> (u16, String) {
+        let url = format!("{}/{path}", self.rest_url);
+        let mut request = reqwest::Client::new().post(url).bearer_auth(token).json(body);
         if let Some(key) = &self.rest_key {
             request = request.header("apikey", key);
         }
