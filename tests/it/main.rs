@@ -5,6 +5,7 @@ mod command_line;
 mod crash_points;
 mod docs;
 mod events;
+mod faults;
 mod feed;
 mod ledger_concurrency;
 mod masking;

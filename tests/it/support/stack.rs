@@ -105,6 +105,11 @@ impl Stack {
 
     /// A deployment whose local server is set up by `adjust`; another's is what it is.
     pub async fn with(adjust: impl FnOnce(&mut LocalConfig)) -> Self {
+        Self::on(None, adjust).await
+    }
+
+    /// A deployment on a given database, for tests that do things to its server.
+    pub async fn on(db: Option<TestDb>, adjust: impl FnOnce(&mut LocalConfig)) -> Self {
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         let slack = HttpSink::start().await.expect("a sink");
         let webhook = HttpSink::start().await.expect("a sink");
@@ -120,20 +125,24 @@ impl Stack {
             ("INSTANCE_NAME", "test".to_owned()),
         ];
         let mut stack = match switch("TEST_SUPABASE_URL") {
-            Some(url) => Self::given(&url, slack, webhook, mail).await,
-            None => Self::local(adjust, slack, webhook, mail).await,
+            Some(url) if db.is_none() => Self::given(&url, slack, webhook, mail).await,
+            _ => Self::local(db, adjust, slack, webhook, mail).await,
         };
         stack.variables.extend(common.map(|(name, value)| (name.to_owned(), value)));
         stack
     }
 
     async fn local(
+        db: Option<TestDb>,
         adjust: impl FnOnce(&mut LocalConfig),
         slack: HttpSink,
         webhook: HttpSink,
         mail: SmtpSink,
     ) -> Self {
-        let db = TestDb::new().await;
+        let db = match db {
+            Some(db) => db,
+            None => TestDb::new().await,
+        };
         let supabase = local_supabase(&db, adjust).await;
         let variables = [
             ("DATABASE_URL", db.daemon_url.clone()),
