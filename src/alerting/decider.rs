@@ -1,10 +1,6 @@
 //! The task that owns the engine: one message after the other, one decision after the other.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -13,13 +9,16 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::writer::{Batch, Written};
+use super::{
+    live::LiveBoard,
+    writer::{Batch, Written},
+};
 use crate::{
     clock::Clock,
     engine::{Engine, Input, ProjectRates, Rates, RunCount, Stats},
     feed::FeedOutput,
     lease::Leadership,
-    model::{OpenIncident, Rule, Span, Timestamp, Transition},
+    model::{OpenIncident, Rule, Span, Transition},
     store::{Db, Fence, incidents, rules::RuleBook},
 };
 
@@ -68,32 +67,6 @@ pub struct Inspection {
     pub rates: Vec<ProjectRates>,
 }
 
-/// Rates that changed and have not been written yet.
-#[derive(Clone, Debug, Default)]
-pub struct LiveBoard(Arc<Mutex<BTreeMap<Option<Uuid>, ProjectRates>>>);
-
-impl LiveBoard {
-    /// Takes everything that waits.
-    #[must_use]
-    pub fn take(&self) -> Vec<ProjectRates> {
-        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *board).into_values().collect()
-    }
-
-    /// Puts rates back that could not be written, where nothing newer has come meanwhile.
-    pub fn put_back(&self, rates: Vec<ProjectRates>) {
-        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for rates in rates {
-            board.entry(rates.project_id).or_insert(rates);
-        }
-    }
-
-    fn put(&self, rates: Vec<ProjectRates>) {
-        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        board.extend(rates.into_iter().map(|rates| (rates.project_id, rates)));
-    }
-}
-
 /// What the decider is connected to.
 pub struct Connections {
     /// Counted events and the passing of time.
@@ -118,7 +91,10 @@ pub struct Decider {
     rules: Vec<Rule>,
     /// Whether the history at the start has been replayed.
     hydrated: bool,
-    /// Runs that were started before it has; the engine would count them at the beginning of time.
+    /// Whether the engine has come from history to the present; before, it could not say when the
+    /// incident of a rule that is gone ended.
+    present: bool,
+    /// Runs that were started before the replay ended; the engine would count them at the beginning of time.
     early_runs: Vec<RunCount>,
     /// The fence under which decisions are taken; none while another instance leads.
     fence: Option<Fence>,
@@ -142,6 +118,7 @@ impl Decider {
             clock,
             rules: Vec::new(),
             hydrated: false,
+            present: false,
             early_runs: Vec::new(),
             fence: None,
             candidate: None,
@@ -205,6 +182,7 @@ impl Decider {
     async fn output(&mut self, output: FeedOutput, decisions: &mpsc::Sender<Batch>) {
         match output {
             FeedOutput::New(events) => {
+                self.present = true;
                 for events in events.chunks(EVENTS_PER_FLUSH) {
                     for event in events {
                         let input = match self.fence {
@@ -218,6 +196,7 @@ impl Decider {
                 }
             }
             FeedOutput::CompleteThrough(now) => {
+                self.present = true;
                 let input = match self.fence {
                     Some(_) => Input::Tick,
                     None => Input::ReplayRuns(&[]),
@@ -285,7 +264,7 @@ impl Decider {
         self.engine = Engine::new();
         self.rates = Rates::default();
         self.refilling.clear();
-        self.hydrated = false;
+        (self.hydrated, self.present) = (false, false);
         self.candidate = self.fence.take().or(self.candidate);
         let rules = std::mem::take(&mut self.rules);
         self.take_rules(rules);
@@ -340,9 +319,7 @@ impl Decider {
 
     /// Learns which incidents are open; only then may this instance decide.
     async fn lead_if_possible(&mut self, decisions: &mpsc::Sender<Batch>) {
-        // Before its first instant the engine could not say when something ended.
-        let awake = self.engine.now() > Timestamp::from_micros(i64::MIN);
-        let Some(fence) = self.candidate.filter(|_| self.hydrated && awake) else { return };
+        let Some(fence) = self.candidate.filter(|_| self.hydrated && self.present) else { return };
         let open = match incidents::load_open(&self.db, RESTORE_LIMIT).await {
             Ok(open) => open,
             Err(error) => {
