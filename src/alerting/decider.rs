@@ -19,7 +19,7 @@ use crate::{
     engine::{Engine, Input, Rates, RunCount},
     feed::FeedOutput,
     lease::Leadership,
-    model::{Rule, Span, Timestamp, Transition},
+    model::{Rule, Span, Transition},
     store::{Db, Fence, incidents, rules::RuleBook},
 };
 
@@ -57,7 +57,10 @@ pub struct Decider {
     rules: Vec<Rule>,
     /// Whether the history at the start has been replayed.
     hydrated: bool,
-    /// Runs that were started before it has; the engine would count them at the beginning of time.
+    /// Whether the engine has come from history to the present; before, it could not say when the
+    /// incident of a rule that is gone ended.
+    present: bool,
+    /// Runs that were started before the replay ended; the engine would count them at the beginning of time.
     early_runs: Vec<RunCount>,
     /// The fence under which decisions are taken; none while another instance leads.
     fence: Option<Fence>,
@@ -81,6 +84,7 @@ impl Decider {
             clock,
             rules: Vec::new(),
             hydrated: false,
+            present: false,
             early_runs: Vec::new(),
             fence: None,
             candidate: None,
@@ -144,6 +148,13 @@ impl Decider {
     async fn output(&mut self, output: FeedOutput, decisions: &mpsc::Sender<Batch>) {
         match output {
             FeedOutput::New(events) => {
+                if let Some(first) = events.first().filter(|_| !self.present) {
+                    // What came while nobody ran is decided as if somebody had, from its first row on.
+                    self.present = true;
+                    let input = Input::ReplayRuns(&[]);
+                    self.engine.step(first.received_at, input, &mut self.decided);
+                    self.lead_if_possible(decisions).await;
+                }
                 for events in events.chunks(EVENTS_PER_FLUSH) {
                     for event in events {
                         let input = match self.fence {
@@ -157,6 +168,7 @@ impl Decider {
                 }
             }
             FeedOutput::CompleteThrough(now) => {
+                self.present = true;
                 let input = match self.fence {
                     Some(_) => Input::Tick,
                     None => Input::ReplayRuns(&[]),
@@ -224,7 +236,7 @@ impl Decider {
         self.engine = Engine::new();
         self.rates = Rates::default();
         self.refilling.clear();
-        self.hydrated = false;
+        (self.hydrated, self.present) = (false, false);
         self.candidate = self.fence.take().or(self.candidate);
         let rules = std::mem::take(&mut self.rules);
         self.take_rules(rules);
@@ -279,9 +291,7 @@ impl Decider {
 
     /// Learns which incidents are open; only then may this instance decide.
     async fn lead_if_possible(&mut self, decisions: &mpsc::Sender<Batch>) {
-        // Before its first instant the engine could not say when something ended.
-        let awake = self.engine.now() > Timestamp::from_micros(i64::MIN);
-        let Some(fence) = self.candidate.filter(|_| self.hydrated && awake) else { return };
+        let Some(fence) = self.candidate.filter(|_| self.hydrated && self.present) else { return };
         let open = match incidents::load_open(&self.db, RESTORE_LIMIT).await {
             Ok(open) => open,
             Err(error) => {
