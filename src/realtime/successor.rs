@@ -36,7 +36,7 @@ pub(super) enum Successor {
 
 /// What happened to the successor.
 pub(super) enum Turn {
-    Opened(Result<Line, (Disposition, String)>),
+    Opened(Result<Box<Line>, (Disposition, String)>),
     Received(Incoming),
     Tick,
 }
@@ -55,7 +55,7 @@ impl Successor {
     pub(super) async fn turn(&mut self) -> Turn {
         match self {
             Self::None => std::future::pending().await,
-            Self::Opening(opening) => Turn::Opened(opening.await),
+            Self::Opening(opening) => Turn::Opened(opening.await.map(Box::new)),
             Self::Joining { line, deadline, take_over_at } => {
                 let wake = take_over_at.unwrap_or(*deadline).min(line.next_tick());
                 tokio::select! {
@@ -72,7 +72,6 @@ impl Successor {
             (Turn::Opened(Ok(line)), _) => {
                 let timing = &target.timing;
                 let deadline = Instant::now() + (timing.join + timing.subscribe) * 2;
-                let line = Box::new(line);
                 *self = Self::Joining { line, deadline, take_over_at: None };
                 Ok(())
             }
