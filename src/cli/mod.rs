@@ -13,6 +13,7 @@ mod channels;
 mod check;
 #[cfg(feature = "dev")]
 mod dev;
+mod reconcile;
 mod report;
 pub mod run;
 mod token;

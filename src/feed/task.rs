@@ -250,7 +250,7 @@ impl Feed {
     }
 
     fn take_event(&mut self, event: ErrorEvent, fresh: &mut Vec<ErrorEvent>) {
-        self.hearing.heard(event.seq);
+        self.hearing.heard(event.seq, Instant::now());
         // Before the ledger is known nothing can be told apart; a read will bring the row.
         if !self.is_live() {
             return;
@@ -284,7 +284,9 @@ impl Feed {
                 self.reads.read_again_after_subscribing(now);
             }
             FeedInput::CanarySent { at } => self.hearing.canary_sent(at, now),
-            FeedInput::Canary { at } => self.hearing.canary_heard(at, self.clock.database_now()),
+            FeedInput::Canary { at } => {
+                self.hearing.canary_heard(at, self.clock.database_now(), now);
+            }
             FeedInput::Hydrate(wish) => self.wish_for_replay(wish, cancel).await,
         }
     }

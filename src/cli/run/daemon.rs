@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{
     boot,
+    reconcile::{self, Reconciled, Reconciler},
     reporting::{self, Reporting},
     socket,
 };
@@ -65,6 +66,8 @@ pub struct Settings {
     pub instance: Instance,
     /// Every wait of the socket; not read from the environment.
     pub socket: Timing,
+    /// How often counts are compared with the table; not read from the environment.
+    pub reconcile_every: Duration,
     /// The life of the daemon's own tokens; not read from the environment.
     pub token_life: Span,
 }
@@ -93,6 +96,7 @@ impl Settings {
                 feed: feed?,
                 instance: instance?,
                 socket: Timing::default(),
+                reconcile_every: reconcile::EVERY,
                 token_life: wiring::DAEMON_TOKEN_LIFE,
             })
         })();
@@ -210,6 +214,16 @@ impl Daemon {
             &cancel,
         );
 
+        let (found, reconciled) = watch::channel(Reconciled::default());
+        let reconciler = Reconciler {
+            db: db.clone(),
+            clock,
+            leadership: leadership.clone(),
+            every: settings.reconcile_every,
+            metrics: metrics.clone(),
+            found,
+        };
+        once(&mut tasks, "reconcile", reconciler.run(cancel.clone()));
         let reporting = Reporting {
             instance,
             name: settings.instance.name,
@@ -221,6 +235,7 @@ impl Daemon {
             socket: socket_handle.state(),
             invalid_rules: invalid,
             written,
+            reconciled,
             outbox,
             feed_inputs: inputs,
         };

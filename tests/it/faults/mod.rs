@@ -4,8 +4,11 @@
 
 mod channels;
 mod connection;
+mod counts;
+mod database;
 mod frames;
 mod rig;
+mod storm;
 
 use std::time::Duration;
 
