@@ -71,37 +71,71 @@ fn rules(count: usize, threshold: f64) -> Vec<Rule> {
         .collect()
 }
 
-fn events(rules: usize) -> Vec<ErrorEvent> {
-    let mut random = Lcg(42);
-    (0..EVENTS)
-        .map(|n| {
-            let project = random.next(rules / RULES_PER_PROJECT);
-            ErrorEvent {
-                seq: i64::try_from(n).unwrap_or(0) + 1,
-                error_id: uuid(3, n),
-                timestamp: START,
-                received_at: START,
-                source: Source::Worker,
-                error_type: "execution.timeout".into(),
-                severity: Severity::High,
-                project_id: Some(uuid(2, project)),
-                workflow_id: Some(uuid(1, project)),
-                fingerprint: uuid(4, random.next(3)),
-                message: "step timed out after 30 seconds".into(),
-            }
-        })
-        .collect()
+/// Events as they leave the decoder: the structures are few and warm, what they say differs.
+struct Stream {
+    events: Vec<ErrorEvent>,
+    /// Project, workflow and fingerprint of each event to come.
+    ids: Vec<(Uuid, Uuid, Uuid)>,
+    now: Timestamp,
 }
 
-/// Feeds all events once, one microsecond apart, and returns how many transitions there were.
-fn feed(engine: &mut Engine, events: &mut [ErrorEvent], now: &mut Timestamp) -> usize {
-    let mut out: Vec<Transition> = Vec::new();
-    for event in events {
-        *now = *now + Span::from_micros(1);
-        (event.timestamp, event.received_at) = (*now, *now);
-        engine.step(*now, Input::Event(event), &mut out);
+impl Stream {
+    fn new(rules: usize) -> Self {
+        let mut random = Lcg(42);
+        let ids = (0..EVENTS)
+            .map(|_| {
+                let project = random.next(rules / RULES_PER_PROJECT);
+                (uuid(2, project), uuid(1, project), uuid(4, random.next(3)))
+            })
+            .collect();
+        let event = |n: usize| ErrorEvent {
+            seq: i64::try_from(n).unwrap_or(0) + 1,
+            error_id: uuid(3, n),
+            timestamp: START,
+            received_at: START,
+            source: Source::Worker,
+            error_type: "execution.timeout".into(),
+            severity: Severity::High,
+            project_id: None,
+            workflow_id: None,
+            fingerprint: Uuid::nil(),
+            message: "step timed out after 30 seconds".into(),
+        };
+        Self { events: (0..64).map(event).collect(), ids, now: START }
     }
-    out.len()
+
+    /// Feeds all events once, one microsecond apart, and returns how many transitions there were.
+    fn feed(&mut self, engine: &mut Engine) -> usize {
+        let mut out: Vec<Transition> = Vec::new();
+        let count = self.events.len();
+        for (n, (project, workflow, fingerprint)) in self.ids.iter().enumerate() {
+            self.now = self.now + Span::from_micros(1);
+            let event = &mut self.events[n % count];
+            (event.timestamp, event.received_at) = (self.now, self.now);
+            (event.project_id, event.workflow_id) = (Some(*project), Some(*workflow));
+            event.fingerprint = *fingerprint;
+            engine.step(self.now, Input::Event(event), &mut out);
+        }
+        out.len()
+    }
+
+    /// All events of the stream as a table.
+    fn table(&self, apart: Span) -> Vec<ErrorEvent> {
+        let mut now = START;
+        let row = |(n, (project, workflow, fingerprint)): (usize, &(Uuid, Uuid, Uuid))| {
+            now = now + apart;
+            ErrorEvent {
+                seq: i64::try_from(n).unwrap_or(0) + 1,
+                project_id: Some(*project),
+                workflow_id: Some(*workflow),
+                fingerprint: *fingerprint,
+                timestamp: now,
+                received_at: now,
+                ..self.events[n % self.events.len()].clone()
+            }
+        };
+        self.ids.iter().enumerate().map(row).collect()
+    }
 }
 
 fn engine_with(rules: Vec<Rule>) -> Engine {
@@ -116,13 +150,12 @@ fn step(c: &mut Criterion) {
     for (name, threshold) in [("quiet", 1e12), ("firing", 1.0)] {
         for count in [10, 1_000, 10_000] {
             let mut engine = engine_with(rules(count, threshold));
-            let mut events = events(count);
-            let mut now = START;
-            feed(&mut engine, &mut events, &mut now);
+            let mut stream = Stream::new(count);
+            stream.feed(&mut engine);
             let stats = engine.stats();
             assert_eq!(stats.matched, 5 * stats.events, "an event concerns five rules");
             group.bench_function(format!("{name}/{count} rules"), |b| {
-                b.iter(|| black_box(feed(&mut engine, &mut events, &mut now)));
+                b.iter(|| black_box(stream.feed(&mut engine)));
             });
         }
     }
@@ -145,15 +178,11 @@ fn others(c: &mut Criterion) {
     group.throughput(Throughput::Elements(EVENTS as u64));
     group.bench_function("live rates, 2,000 projects", |b| {
         let mut rates = Rates::default();
-        let events = events(10_000);
+        let events = Stream::new(10_000).table(Span::ZERO);
         b.iter(|| events.iter().for_each(|event| rates.count(START, event)));
     });
     group.bench_function("batch of 100 rules", |b| {
-        let mut events = events(100);
-        for (n, event) in (0..).zip(&mut events) {
-            event.received_at = START + Span::from_millis(100 * n);
-            event.timestamp = event.received_at;
-        }
+        let events = Stream::new(100).table(Span::from_millis(100));
         let until = START + Span::from_secs(3_600);
         b.iter_batched(
             || rules(100, 3.0),

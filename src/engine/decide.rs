@@ -112,6 +112,15 @@ impl Engine {
         if at < group.timer_at {
             group.timer_at = at;
             self.timers.push(Timer { at, group: place, generation: group.generation });
+            // Void appointments of long windows wait for long; many of them are not worth keeping.
+            if self.timers.len() > 4 * self.groups.len() + 1_024 {
+                let groups = &self.groups;
+                self.timers.retain(|timer| {
+                    groups.get(timer.group).is_some_and(|group| {
+                        group.generation == timer.generation && group.timer_at == timer.at
+                    })
+                });
+            }
         }
     }
 

@@ -1,30 +1,34 @@
 //! Finds the rules that count an event without looking at the others.
 //!
 //! A rule's *shape* is the set of fields it fixes (project, workflow, source, error type by class or
-//! exactly, severity). Each shape in use has one hash map from the values of those fields to the rules
-//! that ask for them, so an event costs one look-up per shape, however many rules there are. A rule
-//! that lists several values has one entry per combination; where that would be too many, the longest
-//! list is left out of the shape and checked by the filter instead, as a text in the message always is.
+//! exactly, severity). Rules are first told apart by their project, through a table; those of one project,
+//! and those of none, are a short list to compare with or, where there are many, one hash map for each
+//! shape in use, from the values of the fixed fields to the rules that ask for them. So an event costs
+//! one look-up per shape, however many rules there are. A rule that lists several values has one entry
+//! per combination; where that would be too many, the longest list is left out of the shape and checked
+//! by the filter instead, as a text in the message always is.
 
 use std::collections::HashSet;
 
 use rustc_hash::FxHashMap;
 
-use super::intern::{Atoms, Interns, NULL, Needs, UNKNOWN};
+use super::intern::{Atoms, Interns, NULL, Needs};
 use crate::model::{Rule, TypePattern};
 
 /// The most entries one rule may have; 3 sources × 3 severities × 7 types still fit.
 const MAX_COMBINATIONS: usize = 64;
 
-const PROJECT: u8 = 1;
-const WORKFLOW: u8 = 2;
-const CLASS: u8 = 4;
-const EXACT: u8 = 8;
-const SOURCE: u8 = 16;
-const SEVERITY: u8 = 32;
+const WORKFLOW: u8 = 1;
+const CLASS: u8 = 2;
+const EXACT: u8 = 4;
+const SOURCE: u8 = 8;
+const SEVERITY: u8 = 16;
 
-/// Values of the fixed fields: project, workflow, class or exact type, source and severity.
-type Values = [u32; 4];
+/// Up to so many entries a project's rules are a list; longer ones are hashed.
+const LIST: usize = 16;
+
+/// Values of the fixed fields: workflow, class or exact type, source and severity.
+type Values = [u32; 3];
 
 /// A rule that an event's fixed fields lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,29 +39,42 @@ pub(super) struct Entry {
     pub check: bool,
 }
 
+/// One combination of fixed values of one rule.
+#[derive(Clone, Copy, Debug)]
+struct Combination {
+    project: u32,
+    values: Values,
+    fields: u8,
+    entry: Entry,
+}
+
 /// The index over one set of rules; rebuilt when the set changes.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    shapes: Vec<Shape>,
-    entries: Vec<Entry>,
+    /// By the number of the project; [`NULL`] for the rules without one.
+    projects: Vec<Node>,
+    /// All entries, those of one node together.
+    entries: Vec<Combination>,
+    hashed: Vec<Vec<Shape>>,
     uuids: Vec<u32>,
     texts: Vec<u32>,
     needs: Needs,
 }
 
+/// The rules of one project.
+#[derive(Clone, Copy, Debug)]
+enum Node {
+    /// Where they stand in `entries`.
+    List(u32, u32),
+    /// Which one of `hashed`.
+    Hashed(u32),
+}
+
 #[derive(Debug)]
 struct Shape {
     fields: u8,
-    rules: FxHashMap<Values, Found>,
-}
-
-/// The rules for one set of values.
-#[derive(Clone, Copy, Debug)]
-enum Found {
-    /// Mostly there is one only, and no need to fetch another line of memory for it.
-    One(Entry),
-    /// From where to where they stand in `entries`.
-    Many(u32, u32),
+    /// Where in `entries` the rules for these values stand.
+    rules: FxHashMap<Values, (u32, u32)>,
 }
 
 /// Which fields an index may fix.
@@ -77,32 +94,30 @@ impl Index {
         interns: &mut Interns,
     ) -> Self {
         let mut index = Self::default();
-        let mut found: FxHashMap<(u8, Values), Vec<Entry>> = FxHashMap::default();
-        let mut order: Vec<(u8, Values)> = Vec::new();
+        let mut all = Vec::new();
         for (slot, rule) in rules {
-            let mut combinations = Vec::new();
-            let check = index.combinations(rule, subject, interns, &mut combinations);
-            for key in combinations {
-                let list = found.entry(key).or_default();
-                if list.is_empty() {
-                    order.push(key);
-                }
-                list.push(Entry { slot, check });
-            }
+            index.combinations(slot, rule, subject, interns, &mut all);
         }
-        for key in order {
-            let list = found.remove(&key).unwrap_or_default();
-            let found = match *list {
-                [one] => Found::One(one),
-                _ => {
-                    let start = index.entries.len();
-                    index.entries.extend(list);
-                    Found::Many(count(start), count(index.entries.len()))
-                }
+        // The sort is stable: entries of the same values stay in the order of the rules.
+        all.sort_by_key(|one: &Combination| (one.project, one.fields, one.values));
+        index.entries = all;
+        let mut start = 0;
+        for rules in index.entries.chunk_by(|a, b| a.project == b.project) {
+            let node = if rules.len() <= LIST {
+                Node::List(count(start), count(start + rules.len()))
+            } else {
+                index.hashed.push(shapes(rules, start));
+                Node::Hashed(count(index.hashed.len() - 1))
             };
-            index.shape(key.0).rules.insert(key.1, found);
+            let project = rules.first().map_or(0, |one| one.project) as usize;
+            if index.projects.len() <= project {
+                index.projects.resize(project + 1, Node::List(0, 0));
+            }
+            if let Some(place) = index.projects.get_mut(project) {
+                *place = node;
+            }
+            start += rules.len();
         }
-        index.shapes.sort_by_key(|shape| shape.fields);
         index
     }
 
@@ -120,46 +135,51 @@ impl Index {
     /// Passes on every rule that the fixed fields of an event lead to, each at most once.
     #[inline]
     pub fn matching(&self, atoms: &Atoms, mut found: impl FnMut(Entry)) {
-        for shape in &self.shapes {
-            let pick = |field: u8, value: u32| if shape.fields & field == 0 { NULL } else { value };
-            let kind = pick(SOURCE, atoms.kind & 0xff00) | pick(SEVERITY, atoms.kind & 0x00ff);
-            let text = pick(CLASS, atoms.class) | pick(EXACT, atoms.error_type);
-            let values = [pick(PROJECT, atoms.project), pick(WORKFLOW, atoms.workflow), text, kind];
-            if values.contains(&UNKNOWN) {
-                continue;
+        self.matching_in(NULL, atoms, &mut found);
+        if atoms.project != NULL {
+            self.matching_in(atoms.project, atoms, &mut found);
+        }
+    }
+
+    #[inline]
+    fn matching_in(&self, project: u32, atoms: &Atoms, found: &mut impl FnMut(Entry)) {
+        match self.projects.get(project as usize) {
+            None => {}
+            Some(Node::List(start, end)) => {
+                for one in self.range(*start, *end) {
+                    if one.values == pick(one.fields, atoms) {
+                        found(one.entry);
+                    }
+                }
             }
-            match shape.rules.get(&values) {
-                None => {}
-                Some(Found::One(entry)) => found(*entry),
-                Some(Found::Many(start, end)) => {
-                    let range = *start as usize..*end as usize;
-                    self.entries.get(range).unwrap_or_default().iter().for_each(|e| found(*e));
+            Some(Node::Hashed(place)) => {
+                for shape in self.hashed.get(*place as usize).into_iter().flatten() {
+                    if let Some((start, end)) = shape.rules.get(&pick(shape.fields, atoms)) {
+                        self.range(*start, *end).iter().for_each(|one| found(one.entry));
+                    }
                 }
             }
         }
     }
 
-    fn shape(&mut self, fields: u8) -> &mut Shape {
-        let place = self.shapes.iter().position(|shape| shape.fields == fields);
-        let place = place.unwrap_or_else(|| {
-            self.shapes.push(Shape { fields, rules: FxHashMap::default() });
-            self.shapes.len() - 1
-        });
-        &mut self.shapes[place]
+    fn range(&self, start: u32, end: u32) -> &[Combination] {
+        self.entries.get(start as usize..end as usize).unwrap_or_default()
     }
 
-    /// All entries of one rule; returns whether its filter must be checked as well.
+    /// Adds all entries of one rule.
     fn combinations(
         &mut self,
+        slot: u32,
         rule: &Rule,
         subject: Subject,
         interns: &mut Interns,
-        out: &mut Vec<(u8, Values)>,
-    ) -> bool {
+        out: &mut Vec<Combination>,
+    ) {
         let filter = &rule.filter;
-        let mut lists: [Vec<(u8, u32)>; 5] = Default::default();
-        let [projects, workflows, types, sources, severities] = &mut lists;
-        projects.extend(rule.project_id.iter().map(|id| (PROJECT, self.uuid(id, interns))));
+        let project = rule.project_id.map_or(NULL, |id| self.uuid(&id, interns));
+        self.needs.project |= project != NULL;
+        let mut lists: [Vec<(u8, u32)>; 4] = Default::default();
+        let [workflows, types, sources, severities] = &mut lists;
         let mut seen = HashSet::new();
         let distinct = filter.workflow_ids.iter().filter(|id| seen.insert(**id));
         workflows.extend(distinct.map(|id| (WORKFLOW, self.uuid(id, interns))));
@@ -185,22 +205,20 @@ impl Index {
                 list.push((0, NULL));
             }
         }
-        let [projects, workflows, types, sources, severities] = &lists;
-        for project in projects {
-            for workflow in workflows {
-                for text in types {
-                    for source in sources {
-                        for severity in severities {
-                            let shape = project.0 | workflow.0 | text.0 | source.0 | severity.0;
-                            let kind = source.1 | severity.1;
-                            out.push((shape, [project.1, workflow.1, text.1, kind]));
-                            self.needs.add(shape);
-                        }
+        let entry = Entry { slot, check };
+        let [workflows, types, sources, severities] = &lists;
+        for workflow in workflows {
+            for text in types {
+                for source in sources {
+                    for severity in severities {
+                        let fields = workflow.0 | text.0 | source.0 | severity.0;
+                        let values = [workflow.1, text.1, source.1 | severity.1];
+                        out.push(Combination { project, values, fields, entry });
+                        self.needs.add(fields);
                     }
                 }
             }
         }
-        check
     }
 
     /// Disjoint patterns: an exact type whose class is listed too would lead to the rule twice.
@@ -234,12 +252,36 @@ impl Index {
 }
 
 impl Needs {
-    fn add(&mut self, shape: u8) {
-        self.project |= shape & PROJECT != 0;
-        self.workflow |= shape & WORKFLOW != 0;
-        self.class |= shape & CLASS != 0;
-        self.error_type |= shape & EXACT != 0;
+    fn add(&mut self, fields: u8) {
+        self.workflow |= fields & WORKFLOW != 0;
+        self.class |= fields & CLASS != 0;
+        self.error_type |= fields & EXACT != 0;
     }
+}
+
+/// The values that an event has in `fields`; a value that no rule names equals none that one does.
+#[inline]
+fn pick(fields: u8, atoms: &Atoms) -> Values {
+    let mask = |field: u8| if fields & field == 0 { 0 } else { u32::MAX };
+    let text = atoms.class & mask(CLASS) | atoms.error_type & mask(EXACT);
+    let kind = atoms.kind & (mask(SOURCE) & 0xff00 | mask(SEVERITY) & 0x00ff);
+    [atoms.workflow & mask(WORKFLOW), text, kind]
+}
+
+/// One hash map per shape over the sorted entries of one node, which begin at `start`.
+fn shapes(rules: &[Combination], mut start: usize) -> Vec<Shape> {
+    let mut shapes: Vec<Shape> = Vec::new();
+    for same in rules.chunk_by(|a, b| a.fields == b.fields) {
+        let mut found = FxHashMap::default();
+        for one in same.chunk_by(|a, b| a.values == b.values) {
+            let range = (count(start), count(start + one.len()));
+            found.extend(one.first().map(|one| (one.values, range)));
+            start += one.len();
+        }
+        let fields = same.first().map_or(0, |one| one.fields);
+        shapes.push(Shape { fields, rules: found });
+    }
+    shapes
 }
 
 fn count(length: usize) -> u32 {
@@ -296,8 +338,7 @@ mod tests {
         rule.filter.sources = crate::model::Source::ALL.to_vec();
         let index =
             Index::build([(0, &rule)].into_iter(), Subject::Events, &mut Interns::default());
-        let entries: Vec<_> = index.shapes.iter().flat_map(|shape| shape.rules.values()).collect();
-        assert_eq!(entries.len(), 9, "the workflows are left to the filter");
-        assert!(entries.iter().all(|found| matches!(found, Found::One(Entry { check: true, .. }))));
+        assert_eq!(index.entries.len(), 9, "the workflows are left to the filter");
+        assert!(index.entries.iter().all(|one| one.entry.check));
     }
 }

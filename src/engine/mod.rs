@@ -42,9 +42,11 @@
 //! [`Input::Replay`] counts and follows the same rules silently, so a standby that replays what the
 //! leader counts stands where the leader stands. Starting is: `Rules`, `Replay` of the rows (and
 //! `ReplayRuns`) of [`Engine::rules_needing_history`], `HistoryComplete`, `Restore`, and then events and
-//! ticks. After stepping down, simply replay again. A `Restore` is believed about which incidents are
+//! ticks. After stepping down, simply replay again; before deciding again, `Restore`. A `Restore` is believed about which incidents are
 //! open, hydration about what the windows hold; a group above its threshold without an incident fires
-//! at the next event or tick.
+//! at the next event or tick. Its `now` is the instant up to which rows were replayed: what falls due
+//! between then and the next input is decided at its own instants, what was overdue before is decided
+//! then, once.
 //!
 //! # Changed rules
 //! Changing only thresholds, periods or the name keeps windows and judges at once. Another project,
@@ -230,7 +232,8 @@ impl Engine {
         let before = out.len();
         match input {
             Input::Event(_) | Input::Runs(_) | Input::Tick => self.take_charge(out),
-            Input::Replay(_) | Input::ReplayRuns(_) => self.stand_by(),
+            // What is restored was true before anything that falls due only now.
+            Input::Replay(_) | Input::ReplayRuns(_) | Input::Restore(_) => self.stand_by(),
             _ => {}
         }
         self.run_timers(now, out);

@@ -33,7 +33,7 @@ impl Engine {
                     group.below_since = None;
                 }
             }
-            self.judge(place, self.now, true, &mut Vec::new());
+            self.judge(place, self.now, false, &mut Vec::new());
             self.schedule(place);
         }
     }
@@ -52,7 +52,7 @@ impl Engine {
             self.waiting = Some(incidents);
             return;
         }
-        let was_passive = std::mem::take(&mut self.passive);
+        self.passive = false;
         let mut shadows = HashMap::new();
         for place in self.places() {
             let group = self.groups.get_mut(place);
@@ -69,7 +69,7 @@ impl Engine {
                 continue;
             };
             let shadow = shadows.remove(&place);
-            self.take_over(place, &open, shadow.as_deref(), fresh, was_passive);
+            self.take_over(place, &open, shadow.as_deref(), fresh);
         }
         for place in self.places() {
             let fires = self.reading(place).is_some_and(|(rule, reading)| fires(rule, reading));
@@ -92,7 +92,6 @@ impl Engine {
         open: &OpenIncident,
         shadow: Option<&Incident>,
         fresh: bool,
-        was_passive: bool,
     ) {
         let now = self.now;
         let Some((_, reading)) = self.reading(place) else { return };
@@ -105,8 +104,7 @@ impl Engine {
             Some(shadow) => incident.peak = incident.peak.max(shadow.peak),
             None => group.evidence.set_most(reading.errors),
         }
-        let watched = was_passive || shadow.is_some();
-        let since = group.below_since.filter(|_| watched);
+        let since = group.below_since;
         group.below_since = match reading.below(rule.resolve) {
             _ if incident.state == IncidentState::Pending || rule.needs_history => None,
             // It has been empty for longer than any group is kept for its keep-firing period.

@@ -24,6 +24,11 @@ impl Timers {
         self.heap.push(Reverse(timer));
     }
 
+    /// Forgets the appointments that are void.
+    pub fn retain(&mut self, valid: impl Fn(&Timer) -> bool) {
+        self.heap.retain(|Reverse(timer)| valid(timer));
+    }
+
     /// Takes out the earliest appointment if it is due at `now`.
     #[inline]
     pub fn due(&mut self, now: Timestamp) -> Option<Timer> {

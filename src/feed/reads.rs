@@ -1,19 +1,19 @@
 //! Numbered reads and stamps: when, what to ask, and what the answers prove.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Feed, FeedOutput,
+    Feed, FeedOptions, FeedOutput,
     jobs::{Asked, Done, pause},
 };
 use crate::{
     model::{ErrorEvent, RangeSet, Timestamp},
     store::{
         StoreError,
-        feed::{self as query, Page},
+        feed::{self as query, Page, Stamp},
     },
 };
 
@@ -29,6 +29,23 @@ const FLOWING: Duration = Duration::from_secs(2);
 const AFTER_SUBSCRIBING: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
 /// Beyond this size an answer takes too long for its clock to be compared with ours.
 const CLOCK_ROWS: usize = 1_000;
+
+/// Why a read asks for less than everything that is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum More {
+    /// It does not.
+    No,
+    /// There are many holes, most of them probably small: the rest has time until the next tick.
+    Holes,
+    /// There are wide holes, as after a start: the rest is read at once.
+    Numbers,
+}
+
+/// The most numbers of one read; see [`query::read_missing`]. Wider than a page, so that stretches
+/// whose rows were removed by retention are passed quickly.
+fn most_numbers(options: &FeedOptions) -> i64 {
+    i64::from(options.page_rows).saturating_mul(4)
+}
 
 /// When to read next.
 #[derive(Debug)]
@@ -46,6 +63,8 @@ pub(super) struct Reads {
     from: i64,
     /// When the pass over all holes that is under way began, by the database's clock.
     pass_began: Option<Timestamp>,
+    /// Which life of the server the last read was answered in.
+    server_started: Option<Timestamp>,
     /// The sequence was found at this value, behind the ledger.
     pub behind: Option<i64>,
 }
@@ -63,6 +82,7 @@ impl Reads {
             last_stamp: None,
             from: 0,
             pass_began: None,
+            server_started: None,
             behind: None,
         }
     }
@@ -105,30 +125,45 @@ impl Feed {
         }
         self.reads.again.retain(|due| *due > now);
         let first = self.reads.from == 0;
-        let (wanted, last) = self.wanted();
-        let asked = Asked { observed: self.ledger.observed(), first, last, at: self.clock.now() };
+        let (wanted, more) = self.wanted();
+        let (last, wide) = (more == More::No, more == More::Numbers);
+        let (observed, accounted) = (self.ledger.observed(), self.ledger.highest_accounted());
+        let asked = Asked { observed, accounted, first, last, wide, at: self.clock.now() };
         self.reads.reading = true;
         self.reads.started = Some(now);
         let (db, options, generation) = (self.db.clone(), self.options, self.generation);
         self.jobs.spawn(async move {
             let tail = asked.observed + 1;
+            let tail = tail..tail.saturating_add(most_numbers(&options));
             let (rows, limit) = (options.page_rows, options.query_limit);
             let result = query::read_missing(&db, &wanted, tail, rows, limit).await;
             Done::Page { generation, asked, result }
         });
     }
 
-    /// The holes to ask for, and whether they are the last: all of them, or the next few in turn, so
-    /// that thousands of holes under a long transaction cannot make every tick slow.
-    fn wanted(&mut self) -> (Vec<std::ops::Range<i64>>, bool) {
-        let most = self.options.page_ranges;
+    /// The holes to ask for: all of them, or the next few in turn, so that thousands of holes under a
+    /// long transaction cannot make every tick slow.
+    fn wanted(&mut self) -> (Vec<Range<i64>>, More) {
         let from = self.reads.from;
-        let mut wanted: Vec<_> =
-            self.ledger.missing().filter(|range| range.start >= from).take(most + 1).collect();
-        let more = wanted.len() > most;
-        wanted.truncate(most);
-        self.reads.from = if more { wanted.last().map_or(0, |range| range.end) } else { 0 };
-        (wanted, !more)
+        let (mut wanted, mut room) = (Vec::new(), most_numbers(&self.options));
+        let mut more = More::No;
+        for hole in self.ledger.missing().filter(|hole| hole.end > from) {
+            if wanted.len() == self.options.page_ranges || room == 0 {
+                more = if room == 0 { More::Numbers } else { More::Holes };
+                break;
+            }
+            let start = hole.start.max(from);
+            let end = hole.end.min(start.saturating_add(room));
+            room -= end - start;
+            wanted.push(start..end);
+            if end < hole.end {
+                more = More::Numbers;
+                break;
+            }
+        }
+        let next = wanted.last().map_or(0, |range| range.end);
+        self.reads.from = if more == More::No { 0 } else { next };
+        (wanted, more)
     }
 
     pub(super) async fn finish_read(
@@ -156,10 +191,11 @@ impl Feed {
         if generation != self.generation {
             return;
         }
-        if page.last_drawn < asked.observed {
+        if page.last_drawn < asked.accounted {
             self.found_behind(page.last_drawn);
             return;
         }
+        self.note_server(&page, asked);
         self.compare_clocks(asked, &page);
         let (fresh, by_number) = self.account(&mut page);
         self.status.proven_empty += self.ledger.prove(page.xmin, &page.read);
@@ -174,7 +210,19 @@ impl Feed {
         }
         self.start_stamp();
         let now = Instant::now();
-        self.reads.next = if page.full { now } else { now + self.tick(now) };
+        self.reads.next = if page.full || asked.wide { now } else { now + self.tick(now) };
+    }
+
+    /// After a crash or a failover, what was only known from memory is not known any more.
+    fn note_server(&mut self, page: &Page, asked: &Asked) {
+        if self.reads.server_started.replace(page.server_started) != Some(page.server_started) {
+            self.ledger.forget_stamps();
+        }
+        if page.last_drawn < asked.observed {
+            let (last_drawn, observed) = (page.last_drawn, asked.observed);
+            tracing::info!(last_drawn, observed, "numbers that nobody committed were taken back");
+            self.ledger.retract(page.last_drawn);
+        }
     }
 
     /// When a pass over all holes and the tail is through, everything that was committed before it
@@ -255,15 +303,16 @@ impl Feed {
         &mut self,
         generation: u64,
         upto: i64,
-        result: Result<u64, StoreError>,
+        result: Result<Stamp, StoreError>,
     ) {
         self.reads.stamping = false;
         match result {
-            Ok(xid) => {
+            Ok(stamp) => {
                 self.succeeds("stamp");
                 self.status.stamps += 1;
-                if generation == self.generation {
-                    self.ledger.stamp(xid, upto);
+                let same_server = self.reads.server_started == Some(stamp.server_started);
+                if generation == self.generation && same_server {
+                    self.ledger.stamp(stamp.xid, upto.min(stamp.last_drawn));
                 }
             }
             // The next read that still finds the hole tries again.

@@ -19,12 +19,14 @@ pub struct Page {
     pub unreadable: Vec<(i64, String)>,
     /// The ranges whose every visible row is among the above.
     pub read: RangeSet,
-    /// Whether the page was filled, so that there may be more.
+    /// Whether there may be more: the page was filled, or the sequence is beyond the tail.
     pub full: bool,
     /// The highest number drawn from the sequence; 0 for a fresh one.
     pub last_drawn: i64,
     /// `pg_snapshot_xmin` of the snapshot.
     pub xmin: u64,
+    /// When the server was started; another time means that it is another life of it.
+    pub server_started: Timestamp,
     /// A time before the snapshot: what was committed before it was visible.
     pub began_at: Timestamp,
     /// The database's clock when the statement ran.
@@ -40,21 +42,25 @@ pub struct Checkpoint {
     pub accounted: RangeSet,
 }
 
-/// Reads the rows with the wanted numbers, and all rows from `tail` on, at most `most_rows`.
+/// Reads the rows with the wanted numbers, and those of `tail` where the sequence has drawn them, at
+/// most `most_rows`.
+///
+/// No range should be much wider than `most_rows`: before the table's first analyze the planner
+/// sorts the whole range for each page.
 ///
 /// # Errors
 /// When the database does not answer within `limit`.
 pub async fn read_missing(
     db: &Db,
     wanted: &[Range<i64>],
-    tail: i64,
+    tail: Range<i64>,
     most_rows: u32,
     limit: Duration,
 ) -> Result<Page, StoreError> {
     let mut low: Vec<i64> = wanted.iter().map(|range| range.start).collect();
     let mut high: Vec<i64> = wanted.iter().map(|range| range.end).collect();
-    low.push(tail);
-    high.push(i64::MAX);
+    low.push(tail.start);
+    high.push(tail.end);
     let mut page = within("read new errors", limit, async {
         let mut link = db.link().await?;
         let query = link
@@ -67,10 +73,11 @@ pub async fn read_missing(
         while let Some(row) = rows.try_next().await? {
             page.last_drawn = row.try_get(0)?;
             page.xmin = row.try_get::<i64, _>(1)?.unsigned_abs();
-            page.began_at = row.try_get::<DateTime<Utc>, _>(2)?.into();
-            page.database_now = row.try_get::<DateTime<Utc>, _>(3)?.into();
-            if let Some(seq) = row.try_get::<Option<i64>, _>(4)? {
-                match event_of(&row, 4) {
+            page.server_started = row.try_get::<DateTime<Utc>, _>(2)?.into();
+            page.began_at = row.try_get::<DateTime<Utc>, _>(3)?.into();
+            page.database_now = row.try_get::<DateTime<Utc>, _>(4)?.into();
+            if let Some(seq) = row.try_get::<Option<i64>, _>(5)? {
+                match event_of(&row, 5) {
                     Ok(event) => page.events.push(event),
                     Err(error) => page.unreadable.push((seq, error.to_string())),
                 }
@@ -82,10 +89,11 @@ pub async fn read_missing(
     })
     .await?;
     page.read = wanted.iter().cloned().collect();
-    page.read.insert(tail..page.last_drawn.saturating_add(1).max(tail));
+    page.read.insert(tail.start..page.last_drawn.saturating_add(1).min(tail.end));
     let rows = page.events.len() + page.unreadable.len();
-    page.full = rows >= usize::try_from(most_rows).unwrap_or(usize::MAX);
-    if page.full {
+    let cut = rows >= usize::try_from(most_rows).unwrap_or(usize::MAX);
+    page.full = cut || page.last_drawn >= tail.end;
+    if cut {
         // The rows come range by range in ascending order; were they not, nothing would be proven.
         let last = if page.events.is_sorted_by_key(|event| event.seq) {
             let unreadable = page.unreadable.iter().map(|(seq, _)| *seq);
@@ -98,19 +106,38 @@ pub async fn read_missing(
     Ok(page)
 }
 
-/// Draws a transaction id in a transaction that has ended when this returns.
+/// A transaction id to stamp holes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// The id.
+    pub xid: u64,
+    /// The highest number that was drawn before it: only holes up to there may be stamped.
+    pub last_drawn: i64,
+    /// When the server was started; see [`Page::server_started`].
+    pub server_started: Timestamp,
+}
+
+/// Draws a transaction id in a transaction that has ended, and is on the disk, when this returns.
 ///
 /// # Errors
 /// When the database does not answer within `limit`.
-pub async fn draw_stamp(db: &Db, limit: Duration) -> Result<u64, StoreError> {
+pub async fn draw_stamp(db: &Db, limit: Duration) -> Result<Stamp, StoreError> {
     within("draw a stamp", limit, async {
-        let mut link = db.link().await?;
-        let row = link
+        let mut link = db.transaction().await?;
+        let drawn = link
+            .query(include_str!("../../sql/last_drawn.sql"))
+            .fetch_one(link.connection())
+            .await?;
+        let stamp = link
             .query(include_str!("../../sql/draw_stamp.sql"))
             .fetch_one(link.connection())
             .await?;
         link.commit().await?;
-        Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
+        Ok(Stamp {
+            xid: stamp.try_get::<i64, _>(0)?.unsigned_abs(),
+            last_drawn: drawn.try_get(0)?,
+            server_started: drawn.try_get::<DateTime<Utc>, _>(1)?.into(),
+        })
     })
     .await
 }

@@ -2,11 +2,6 @@
 
 begin;
 
-create or replace function error_tracking.all_match(items text[], pattern text) returns boolean
-language sql immutable strict set search_path = '' as
-$$ select coalesce(bool_and(item is not null and item ~ pattern), true) from unnest(items) as item $$;
-comment on function error_tracking.all_match(text[], text) is 'Whether every element matches a regular expression.';
-
 -- Rules -------------------------------------------------------------------------------------------
 
 create table if not exists public.alert_rules (
@@ -186,11 +181,11 @@ begin
   -- Runs with the caller's rights: a rule or channel that they cannot see does not exist for them.
   select r.project_id into new.project_id from public.alert_rules r where r.rule_id = new.rule_id;
   if not found then
-    raise exception 'rule_id: there is no such rule' using errcode = '23503', column = 'rule_id';
+    raise exception 'rule_id: there is no such rule, or you may not see it' using errcode = '42501', column = 'rule_id';
   end if;
   select c.project_id into channel_project from public.alert_channels c where c.channel_id = new.channel_id;
   if not found then
-    raise exception 'channel_id: there is no such channel' using errcode = '23503', column = 'channel_id';
+    raise exception 'channel_id: there is no such channel, or you may not see it' using errcode = '42501', column = 'channel_id';
   end if;
   if channel_project is not null and channel_project is distinct from new.project_id then
     raise exception 'channel_id: the channel belongs to another project' using errcode = '23514', column = 'channel_id';
@@ -455,10 +450,14 @@ revoke all on all tables in schema error_tracking from public, anon, authenticat
 revoke all on function public.acknowledge_incident(uuid, text, boolean) from public, anon;
 grant execute on function public.acknowledge_incident(uuid, text, boolean) to authenticated, service_role;
 grant execute on function error_tracking.display_names(uuid[]) to error_daemon;
-grant execute on function error_tracking.all_match(text[], text) to authenticated, service_role, error_daemon;
 
 select error_tracking.protect('public.alert_rules', 'viewer', 'admin', 'admin', 'admin');
-grant insert, update, delete on public.alert_rules to authenticated;
+-- A rule stays in its project, because its channels belong to that project too.
+grant insert (rule_id, project_id, name, description, enabled, metric, min_runs, sources, error_types, severities, workflow_ids,
+    message_contains, group_by, window_seconds, warning, critical, resolve, pending_seconds, keep_firing_seconds, reminder_seconds),
+  update (name, description, enabled, metric, min_runs, sources, error_types, severities, workflow_ids,
+    message_contains, group_by, window_seconds, warning, critical, resolve, pending_seconds, keep_firing_seconds, reminder_seconds),
+  delete on public.alert_rules to authenticated;
 grant select on public.alert_rules to error_daemon;
 
 select error_tracking.protect('public.alert_channels', 'viewer', 'admin', 'admin', 'admin');

@@ -2,7 +2,13 @@
 
 mod availability;
 mod crash_points;
+mod events;
 mod feed;
+mod ledger_concurrency;
+mod masking;
+mod matrix;
 mod notify;
+mod pipeline;
 mod realtime_client;
+mod schema;
 mod support;

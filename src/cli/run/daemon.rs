@@ -31,7 +31,7 @@ use crate::{
     realtime::{RealtimeClient, RealtimeHandle},
     store::{Db, outbox::Outbox},
     supervisor::{Supervisor, TaskError},
-    telemetry,
+    telemetry::Metrics,
 };
 
 /// How long tasks may take to end after the daemon was told to stop; the lease goes last.
@@ -111,7 +111,7 @@ impl Daemon {
     /// # Errors
     /// When the configuration does not work, or the database says that only an operator can help.
     pub async fn start(settings: Settings, cancel: CancellationToken) -> Result<Self, Error> {
-        let recorder = telemetry::recorder();
+        let metrics = Metrics::default();
         let clock = Clock::system();
         let started_at = clock.now();
         let instance = Uuid::new_v4();
@@ -205,6 +205,7 @@ impl Daemon {
             name: settings.instance.name,
             started_at,
             db: db.clone(),
+            metrics: metrics.clone(),
             leadership: leadership.clone(),
             feed: status.clone(),
             socket: socket_handle.state(),
@@ -214,7 +215,7 @@ impl Daemon {
             feed_inputs: inputs,
         };
         let probe = reporting.probe();
-        let server = http::serve(listener, probe, recorder, cancel.clone());
+        let server = http::serve(listener, probe, metrics, cancel.clone());
         tasks.spawn_once("http", async { server.await.map_err(|e| Box::new(e) as TaskError) });
         once(
             &mut tasks,

@@ -80,12 +80,13 @@ async fn a_leader_that_was_replaced_writes_nothing() {
         epoch,
         ranges: (seq..=seq).map(|seq| seq..seq + 1).collect(),
         rows: 1,
+        known: 0,
         accept_difference: true,
     });
     let refused = |result: Result<Saved, StoreError>| matches!(result, Err(StoreError::FenceLost));
     assert!(refused(rollup::roll_up(&db, &fence, &next, PATIENCE).await));
-    let rates = LiveRates { project_id: None, snapshot: serde_json::json!({}) };
-    let written = live::write(&db, &fence, &[rates.clone()], PATIENCE).await;
+    let rates = [LiveRates { project_id: None, snapshot: serde_json::json!({}) }];
+    let written = live::write(&db, &fence, &rates, PATIENCE).await;
     assert!(matches!(written, Err(StoreError::FenceLost)), "{written:?}");
     let begun = rollup::begin_epoch(&db, &fence, epoch, PATIENCE).await;
     assert!(matches!(begun, Err(StoreError::FenceLost)), "{begun:?}");
@@ -99,11 +100,15 @@ async fn a_leader_that_was_replaced_writes_nothing() {
     late.epoch += 1;
     let saved = rollup::roll_up(&db, &fence, &late, PATIENCE).await.unwrap();
     assert_eq!(saved, Saved::OtherEpoch);
+    next.known = eleven + 1;
+    let saved = rollup::roll_up(&db, &fence, &next, PATIENCE).await.unwrap();
+    assert_eq!(saved, Saved::SetBack);
+    next.known = eleven;
     next.accept_difference = false;
     let saved = rollup::roll_up(&db, &fence, &next, PATIENCE).await.unwrap();
     assert_eq!(saved, Saved::RowsDiffer { rows: 0 });
     assert_rollups(&admin).await;
-    assert_eq!(live::write(&db, &fence, &[rates], PATIENCE).await.unwrap(), 1);
+    assert_eq!(live::write(&db, &fence, &rates, PATIENCE).await.unwrap(), 1);
     old.stop().await;
     new.stop().await;
 }

@@ -150,20 +150,21 @@ async fn queries_end_in_time_and_errors_say_what_helps() {
         .unwrap();
     for _ in 0..8 {
         // More often than there are connections: none may be lost to the wait.
-        let late = read_missing(&db, &[], 1, 10, Duration::from_millis(30)).await.unwrap_err();
+        let late =
+            read_missing(&db, &[], 1..i64::MAX, 10, Duration::from_millis(30)).await.unwrap_err();
         assert_eq!(late.kind(), ErrorKind::Transient, "{late}");
     }
     lock.rollback().await.unwrap();
     let page = eventually("answers again", async || {
-        read_missing(&db, &[], 1, 10, Duration::from_secs(5)).await.ok()
+        read_missing(&db, &[], 1..i64::MAX, 10, Duration::from_secs(5)).await.ok()
     })
     .await;
     assert_eq!((page.last_drawn, page.events.len(), page.full), (0, 0, false));
     let stamp = draw_stamp(&db, PATIENCE).await.unwrap();
     // The stamp's own transaction has ended; those of other tests on the server end soon.
     eventually("a snapshot above the stamp", async || {
-        let page = read_missing(&db, &[], 1, 10, PATIENCE).await.unwrap();
-        (page.xmin > stamp).then_some(())
+        let page = read_missing(&db, &[], 1..i64::MAX, 10, PATIENCE).await.unwrap();
+        (page.xmin > stamp.xid).then_some(())
     })
     .await;
 
@@ -175,6 +176,6 @@ async fn queries_end_in_time_and_errors_say_what_helps() {
         .execute(&admin)
         .await
         .unwrap();
-    let refused = read_missing(&db, &[], 1, 10, PATIENCE).await.unwrap_err();
+    let refused = read_missing(&db, &[], 1..i64::MAX, 10, PATIENCE).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Operator, "{refused}");
 }

@@ -4,8 +4,13 @@
 
 pub mod db;
 pub mod fleet;
+pub mod letters;
+pub mod process;
+pub mod proxy;
 pub mod realtime_client;
 pub mod realtime_server;
+pub mod rest;
+pub mod scene;
 pub mod stack;
 
 use std::time::Duration;
@@ -34,6 +39,20 @@ where
             }
             assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what} ({caller})");
             sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Runs statements as they stand; tests that want an answer ask `sqlx` themselves.
+///
+/// # Panics
+/// With PostgreSQL's message.
+#[track_caller]
+pub fn sql<'a>(pool: &'a sqlx::PgPool, statements: &'a str) -> impl Future<Output = ()> + 'a {
+    let caller = std::panic::Location::caller();
+    async move {
+        if let Err(error) = sqlx::raw_sql(sqlx::AssertSqlSafe(statements)).execute(pool).await {
+            panic!("{error} ({caller})\n{statements}");
         }
     }
 }
