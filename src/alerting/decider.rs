@@ -300,7 +300,7 @@ impl Decider {
                 return;
             }
         };
-        let incidents = open.iter().map(|opened| opened.incident.clone()).collect();
+        let incidents = open.iter().map(|open| open.incident.clone()).collect();
         let _ = decisions.send(Batch::Open(open)).await;
         self.candidate = None;
         self.fence = Some(fence);
