@@ -143,6 +143,11 @@ $$;
 comment on function error_tracking.claimed_project() is
   'The project that a reporter''s token is pinned to; null for a token that may report for any.';
 
+create or replace function error_tracking.all_match(items text[], pattern text) returns boolean
+language sql immutable strict set search_path = '' as
+$$ select coalesce(bool_and(item is not null and item ~ pattern), true) from unnest(items) as item $$;
+comment on function error_tracking.all_match(text[], text) is 'Whether every element matches a regular expression.';
+
 create or replace function error_tracking.touch_updated_at() returns trigger
 language plpgsql set search_path = '' as
 $$ begin new.updated_at := now(); return new; end $$;
@@ -151,7 +156,7 @@ comment on function error_tracking.touch_updated_at() is 'Sets updated_at before
 revoke all on all functions in schema error_tracking from public;
 grant usage on schema error_tracking to authenticated, error_reporter;
 grant execute on function error_tracking.jwt_claims(), error_tracking.is_uuid(text),
-  error_tracking.claimed_project() to authenticated, error_reporter, error_daemon, service_role;
+  error_tracking.claimed_project(), error_tracking.all_match(text[], text) to authenticated, error_reporter, error_daemon, service_role;
 grant usage on schema error_tracking to service_role;
 
 -- Who may see and do what -----------------------------------------------------------------------
@@ -270,7 +275,8 @@ comment on function error_tracking.protect(regclass, text, text, text, text) is
 revoke all on function error_tracking.protect(regclass, text, text, text, text) from public;
 
 select error_tracking.protect('public.error_access', 'admin', 'admin', 'admin', 'admin');
-grant insert, update, delete on public.error_access to authenticated;
+-- Not granted_by: who gave access is not for the giver to say.
+grant insert (access_id, project_id, user_id, role), update (role), delete on public.error_access to authenticated;
 -- Everyone may see what they were given.
 drop policy if exists tracker_read_own on public.error_access;
 create policy tracker_read_own on public.error_access for select to authenticated

@@ -18,8 +18,8 @@ comment on sequence error_tracking.error_metrics_seq is 'Numbers error events; s
 create table if not exists public.error_metrics (
   error_id uuid primary key default gen_random_uuid(),
   "timestamp" timestamptz not null default clock_timestamp(),
-  source varchar(16) not null,
-  error_type varchar(128) not null,
+  source varchar not null,
+  error_type varchar not null,
   severity public.error_severity not null default 'medium',
   workflow_id uuid references public.workflow_definitions (id) on delete set null,
   metadata jsonb not null default '{}',
@@ -31,6 +31,8 @@ create table if not exists public.error_metrics (
   constraint source_must_be_worker_webhook_or_system check (source in ('worker', 'webhook', 'system')),
   constraint error_type_must_be_system_execution_or_input_with_detail
     check (error_type ~ '^(system|execution|input)(\.[a-z0-9_-]+)*$'),
+  -- A limit in the column's type would refuse without naming the column.
+  constraint error_type_must_have_at_most_128_characters check (length(error_type) <= 128),
   constraint error_metrics_seq_key unique (seq)
 );
 comment on table public.error_metrics is
@@ -38,7 +40,7 @@ comment on table public.error_metrics is
 comment on column public.error_metrics.error_id is
   'Primary key, made by the reporter, so that a repeated insert with on_conflict=error_id adds nothing.';
 comment on column public.error_metrics."timestamp" is
-  'When the error happened. A time in the future becomes received_at, and the one given stays in metadata._tracker.';
+  'When the error happened. A time in the future or before 2000 becomes received_at, and the one given stays in metadata._tracker.';
 comment on column public.error_metrics.source is 'The kind of component that failed: worker, webhook or system.';
 comment on column public.error_metrics.error_type is
   'Class and detail, as in execution.timeout; the class is system, execution or input.';
@@ -64,35 +66,46 @@ create index if not exists idx_error_metrics_workflow_id_timestamp
   on public.error_metrics (workflow_id, "timestamp" desc) where workflow_id is not null;
 
 -- What the insert trigger derives -------------------------------------------------------------------
+-- These run inside the trigger, whose search_path is empty; see part 2.
 
 create or replace function error_tracking.one_line(value text) returns text
-language sql immutable strict set search_path = '' as
-$$ select left(btrim(regexp_replace(left(value, 2000), '[[:space:][:cntrl:]]+', ' ', 'g')), 500) $$;
+language plpgsql immutable strict as
+$$
+begin
+  -- Line ends of Unicode are named one by one: collation C knows only those of ASCII.
+  return left(btrim(regexp_replace(left(value, 2000) collate "C",
+    '[[:space:][:cntrl:]\u0080-\u009f\u2028\u2029]+', ' ', 'g')), 500);
+end $$;
 comment on function error_tracking.one_line(text) is 'A text as one line of at most 500 characters.';
 
-create or replace function error_tracking.message_of(metadata jsonb, error_type text) returns text
-language sql immutable set search_path = '' as
+create or replace function error_tracking.message_of(metadata jsonb) returns text
+language sql immutable as
 $$
-  select coalesce(
-    case when jsonb_typeof(metadata -> 'message') = 'string' then nullif(metadata ->> 'message', '') end,
-    case when jsonb_typeof(metadata -> 'error') = 'string' then nullif(metadata ->> 'error', '') end,
-    case when jsonb_typeof(metadata -> 'error' -> 'message') = 'string' then nullif(metadata -> 'error' ->> 'message', '') end,
-    case when jsonb_typeof(metadata -> 'reason') = 'string' then nullif(metadata ->> 'reason', '') end,
-    error_type)
+  select candidate from (values
+      (1, metadata -> 'message'), (2, metadata -> 'error'), (3, metadata -> 'error' -> 'message'), (4, metadata -> 'reason')
+    ) as candidates (position, value), lateral (select value #>> '{}' as candidate) as text
+   where jsonb_typeof(value) = 'string' and candidate ~ '[^[:space:][:cntrl:]]'
+   order by position limit 1
 $$;
-comment on function error_tracking.message_of(jsonb, text) is
-  'The message of an event that came without one: metadata.message, .error, .error.message or .reason, else its type.';
+comment on function error_tracking.message_of(jsonb) is
+  'The message of an event that came without one: metadata.message, .error, .error.message or .reason; null where there is none.';
 
 create or replace function error_tracking.fingerprint_of(source text, error_type text, message text) returns uuid
-language sql immutable strict set search_path = '' as
+language plpgsql immutable strict as
 $$
+declare
+  kind text collate "C" := lower(message collate "C");
+begin
   -- What differs from one occurrence to the next is replaced: ids, addresses, hexadecimal and decimal numbers.
-  select encode(substr(sha256(convert_to(source || chr(31) || error_type || chr(31) ||
-    regexp_replace(regexp_replace(regexp_replace(lower(message),
-      '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}', '<id>', 'g'),
-      '\m(0x[0-9a-f]+|(?=[a-f]*[0-9])[0-9a-f]{8,})\M', '<hex>', 'g'),
-      '\d+([.,:]\d+)*', '<n>', 'g'), 'utf8')), 1, 16), 'hex')::uuid
-$$;
+  if kind ~ '[0-9]' then
+    if kind ~ '0x|[0-9a-f]{8}' then
+      kind := regexp_replace(kind, '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}', '<id>', 'g');
+      kind := regexp_replace(kind, '\m(0x[0-9a-f]+|(?=[a-f]*[0-9])[0-9a-f]{8,})\M', '<hex>', 'g');
+    end if;
+    kind := regexp_replace(kind, '\d+([.,:]\d+)*', '<n>', 'g');
+  end if;
+  return encode(substr(sha256(convert_to(source || chr(31) || error_type || chr(31) || kind, 'utf8')), 1, 16), 'hex')::uuid;
+end $$;
 comment on function error_tracking.fingerprint_of(text, text, text) is
   'The first 16 bytes of SHA-256 over source, error type and message, with ids and numbers of the message replaced.';
 
@@ -102,20 +115,25 @@ $$
 declare
   rules error_tracking.masking;
   notes jsonb := '{}';
+  claims text;
   claimed uuid;
   owner_project uuid;
+  bytes int;
 begin
   -- Order matters: the transaction must have its id before the number is drawn. Whoever later sees the
   -- number missing can then tell, by transaction ids alone, whether the row may still appear.
   perform pg_current_xact_id();
   new.seq := nextval('error_tracking.error_metrics_seq');
-  new.received_at := clock_timestamp();
+  -- A clock that is set back during the statement must not put the row before it: the reporter's
+  -- policy takes rows from before its own statement for others' rows.
+  new.received_at := greatest(clock_timestamp(), statement_timestamp());
 
   if new."timestamp" is null then
     new."timestamp" := new.received_at;
   elsif new."timestamp" > new.received_at or new."timestamp" < '2000-01-01+00' then
     -- Clocks run ahead, and an infinite time has no place in any window.
-    notes := notes || jsonb_build_object('reported_timestamp', new."timestamp"::text);
+    notes := notes || jsonb_build_object('reported_timestamp', case when isfinite(new."timestamp")
+      then to_char(new."timestamp" at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') else new."timestamp"::text end);
     new."timestamp" := new.received_at;
   end if;
 
@@ -141,9 +159,10 @@ begin
       new.project_id := owner_project;
     end if;
   end if;
-  claimed := error_tracking.claimed_project();
-  if new.project_id is null and claimed is not null then
-    new.project_id := claimed;
+  claims := current_setting('request.jwt.claims', true);
+  if strpos(claims, 'project_id') > 0 then
+    claimed := error_tracking.claimed_project();
+    new.project_id := coalesce(new.project_id, claimed);
   end if;
   if new.project_id is not null and owner_project is null then
     perform from public.projects p where p.id = new.project_id for key share;
@@ -158,14 +177,23 @@ begin
   if jsonb_typeof(new.metadata) <> 'object' then
     new.metadata := jsonb_build_object('value', new.metadata);
   end if;
-  new.metadata := error_tracking.mask_metadata(error_tracking.bound_metadata(new.metadata, rules), rules);
+  bytes := octet_length(new.metadata::text);
+  if bytes > 32768 then
+    new.metadata := error_tracking.bound_metadata(new.metadata, bytes, rules);
+  end if;
+  new.metadata := error_tracking.mask_metadata(new.metadata, rules);
   if notes <> '{}' then
-    new.metadata := new.metadata
-      || jsonb_build_object('_tracker', coalesce(nullif(new.metadata -> '_tracker', 'null'), '{}') || notes);
+    new.metadata := new.metadata || jsonb_build_object('_tracker',
+      case when jsonb_typeof(new.metadata -> '_tracker') = 'object' then new.metadata -> '_tracker' else '{}' end || notes);
   end if;
 
-  new.message := error_tracking.one_line(error_tracking.mask_text(
-    left(coalesce(nullif(btrim(new.message), ''), error_tracking.message_of(new.metadata, new.error_type)), 8192), rules));
+  if new.message is null or new.message !~ '[^[:space:][:cntrl:]]' then
+    new.message := coalesce(error_tracking.message_of(new.metadata), new.error_type);
+  end if;
+  if length(new.message) > 8192 or error_tracking.may_be_sensitive(new.message, rules) then
+    new.message := error_tracking.mask_start(new.message, 2000, rules);
+  end if;
+  new.message := error_tracking.one_line(new.message);
   new.fingerprint := error_tracking.fingerprint_of(new.source, new.error_type, new.message);
   return new;
 end $$;
@@ -348,7 +376,8 @@ revoke all on public.error_metrics from service_role;
 grant select, insert, delete on public.error_metrics to service_role;
 grant insert (error_id, "timestamp", source, error_type, severity, workflow_id, project_id, message, metadata)
   on public.error_metrics to authenticated, error_reporter;
--- on_conflict=error_id needs to read the column, and a policy that lets it.
+-- on_conflict=error_id needs the right to read the column, and a policy that lets the new row be read:
+-- only rows that the statement itself inserts are that new, so a select finds nothing.
 grant select (error_id) on public.error_metrics to error_reporter;
 grant select (error_id, "timestamp", source, error_type, severity, workflow_id, project_id, message, fingerprint, received_at, seq)
   on public.error_metrics to error_daemon;
@@ -361,7 +390,7 @@ create policy tracker_reporter_insert on public.error_metrics for insert to erro
   with check ((select error_tracking.claimed_project()) is null or project_id = (select error_tracking.claimed_project()));
 drop policy if exists tracker_reporter_read on public.error_metrics;
 create policy tracker_reporter_read on public.error_metrics for select to error_reporter
-  using ((select error_tracking.claimed_project()) is null or project_id = (select error_tracking.claimed_project()));
+  using (received_at >= statement_timestamp());
 
 select error_tracking.protect('public.error_groups', 'viewer', null, 'responder');
 grant update (status) on public.error_groups to authenticated;

@@ -2,11 +2,6 @@
 
 begin;
 
-create or replace function error_tracking.all_match(items text[], pattern text) returns boolean
-language sql immutable strict set search_path = '' as
-$$ select coalesce(bool_and(item is not null and item ~ pattern), true) from unnest(items) as item $$;
-comment on function error_tracking.all_match(text[], text) is 'Whether every element matches a regular expression.';
-
 -- Rules -------------------------------------------------------------------------------------------
 
 create table if not exists public.alert_rules (
@@ -161,6 +156,22 @@ comment on function error_tracking.channel_secret_changed() is 'Keeps alert_chan
 drop trigger if exists secret_changed on error_tracking.channel_secrets;
 create trigger secret_changed after insert or update or delete on error_tracking.channel_secrets
   for each row execute function error_tracking.channel_secret_changed();
+
+create or replace function error_tracking.channel_changed() returns trigger
+language plpgsql set search_path = '' as
+$$
+begin
+  if (new.kind, new.config, new.enabled) is distinct from (old.kind, old.config, old.enabled) then
+    new.state := 'ok';
+    new.broken_reason := null;
+    new.broken_at := null;
+  end if;
+  return new;
+end $$;
+comment on function error_tracking.channel_changed() is 'A changed channel gets another chance.';
+drop trigger if exists channel_changed on public.alert_channels;
+create trigger channel_changed before update of kind, config, enabled on public.alert_channels
+  for each row execute function error_tracking.channel_changed();
 
 create table if not exists public.alert_rule_channels (
   rule_id uuid not null references public.alert_rules (rule_id) on delete cascade,
@@ -436,10 +447,14 @@ revoke all on all tables in schema error_tracking from public, anon, authenticat
 revoke all on function public.acknowledge_incident(uuid, text, boolean) from public, anon;
 grant execute on function public.acknowledge_incident(uuid, text, boolean) to authenticated, service_role;
 grant execute on function error_tracking.display_names(uuid[]) to error_daemon;
-grant execute on function error_tracking.all_match(text[], text) to authenticated, service_role, error_daemon;
 
 select error_tracking.protect('public.alert_rules', 'viewer', 'admin', 'admin', 'admin');
-grant insert, update, delete on public.alert_rules to authenticated;
+-- A rule stays in its project, because its channels belong to that project too.
+grant insert (rule_id, project_id, name, description, enabled, metric, min_runs, sources, error_types, severities, workflow_ids,
+    message_contains, group_by, window_seconds, warning, critical, resolve, pending_seconds, keep_firing_seconds, reminder_seconds),
+  update (name, description, enabled, metric, min_runs, sources, error_types, severities, workflow_ids,
+    message_contains, group_by, window_seconds, warning, critical, resolve, pending_seconds, keep_firing_seconds, reminder_seconds),
+  delete on public.alert_rules to authenticated;
 grant select on public.alert_rules to error_daemon;
 
 select error_tracking.protect('public.alert_channels', 'viewer', 'admin', 'admin', 'admin');

@@ -5,3 +5,4 @@
 pub mod jwt;
 pub mod migrate;
 pub mod postgres;
+pub mod rest;

@@ -98,6 +98,20 @@ create schema realtime authorization supabase_admin;
 grant usage on schema realtime to postgres, anon, authenticated, service_role;
 grant all on schema realtime to supabase_realtime_admin;
 
+-- PostgREST reads the schema again when it changes, as on the hosted platform.
+create function extensions.pgrst_ddl_watch() returns event_trigger language plpgsql as $$
+begin
+  notify pgrst, 'reload schema';
+end $$;
+create function extensions.pgrst_drop_watch() returns event_trigger language plpgsql as $$
+begin
+  notify pgrst, 'reload schema';
+end $$;
+create event trigger pgrst_ddl_watch on ddl_command_end
+  execute function extensions.pgrst_ddl_watch();
+create event trigger pgrst_drop_watch on sql_drop
+  execute function extensions.pgrst_drop_watch();
+
 create publication supabase_realtime;
 alter publication supabase_realtime owner to postgres;
 

@@ -11,57 +11,20 @@ use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Binaries, PostgresError, database,
-    embedded::{copy_native, last_words},
+    Binaries, ClusterOptions, Lifetime, PostgresError, database,
+    embedded::copy_native,
     guardian::{Guardian, Stop},
     identity::Identity,
     layout::Layout,
+    left_over::end_left_over,
+    options::server_arguments,
+    program::run,
 };
 
 /// A first start after a crash replays the log, which takes longer than any other.
 const START_WITHIN: Duration = Duration::from_secs(30);
 /// How often a starting server is tried.
 const TRY_EVERY: Duration = Duration::from_millis(15);
-
-/// What becomes of the data folder when the cluster stops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lifetime {
-    /// It stays, and writes are flushed to disk.
-    Persistent,
-    /// It is removed, and nothing is flushed, because nothing has to survive.
-    Temporary,
-}
-
-/// How to start a [`Cluster`].
-#[derive(Clone, Debug)]
-pub struct ClusterOptions {
-    /// The folder that holds everything of this cluster; created where it is missing.
-    ///
-    /// As root it is handed to the user as whom the server runs; see [`super::is_reachable`].
-    pub data_dir: PathBuf,
-    /// Which server to run.
-    pub binaries: Binaries,
-    /// The TCP port on 127.0.0.1; 0 takes a free one.
-    pub port: u16,
-    /// What becomes of the folder.
-    pub lifetime: Lifetime,
-}
-
-impl ClusterOptions {
-    /// A throw-away cluster on a free port in a new folder below the system's temporary folder.
-    #[must_use]
-    pub fn temporary(binaries: Binaries) -> Self {
-        let name = format!("supabase-local-{}", uuid::Uuid::new_v4().simple());
-        let data_dir = std::env::temp_dir().join(name);
-        Self { data_dir, binaries, port: 0, lifetime: Lifetime::Temporary }
-    }
-
-    /// A lasting cluster in a folder of the caller's.
-    #[must_use]
-    pub fn persistent(binaries: Binaries, data_dir: impl Into<PathBuf>, port: u16) -> Self {
-        Self { data_dir: data_dir.into(), binaries, port, lifetime: Lifetime::Persistent }
-    }
-}
 
 /// A running PostgreSQL server that stops with its owner.
 ///
@@ -73,6 +36,7 @@ pub struct Cluster {
     identity: Identity,
     layout: Layout,
     lifetime: Lifetime,
+    fsync: bool,
     port: u16,
     password: String,
     /// Held for as long as we live, so that two processes never share a folder.
@@ -85,7 +49,7 @@ impl Cluster {
     /// # Errors
     /// Everything in [`PostgresError`]; a half-made folder is made anew at the next start.
     pub async fn start(options: ClusterOptions) -> Result<Self, PostgresError> {
-        let ClusterOptions { data_dir, binaries, port, lifetime } = options;
+        let ClusterOptions { data_dir, binaries, port, lifetime, fsync } = options;
         let identity = Identity::decide()?;
         let layout = Layout::prepare(&data_dir, &identity)?;
         let lock = layout.lock()?;
@@ -97,6 +61,7 @@ impl Cluster {
             identity,
             layout,
             lifetime,
+            fsync,
             port,
             password,
             _lock: lock,
@@ -118,7 +83,7 @@ impl Cluster {
                 let binaries = self.binaries.major_version();
                 return Err(PostgresError::FolderVersion { dir, folder, binaries });
             }
-            self.end_left_over().await?;
+            end_left_over(&self.binaries, &self.identity, &self.layout.data()).await?;
             return self.launch().await;
         }
         self.init().await?;
@@ -133,7 +98,7 @@ impl Cluster {
     async fn init(&self) -> Result<(), PostgresError> {
         let data = self.layout.data();
         if data.exists() {
-            self.end_left_over().await?;
+            end_left_over(&self.binaries, &self.identity, &self.layout.data()).await?;
             std::fs::remove_dir_all(&data).map_err(PostgresError::io("remove", &data))?;
         }
         let mut command = self.identity.command(self.binaries.program("initdb"));
@@ -141,50 +106,9 @@ impl Cluster {
         command.arg("-D").arg(&data);
         command.args(["-U", database::SUPERUSER, "-E", "UTF8", "--locale=C", "--auth=password"]);
         command.arg(format!("--pwfile={}", self.layout.password_file().display()));
-        if self.lifetime == Lifetime::Temporary {
-            command.arg("--no-sync");
-        }
+        // What is lost before the cluster is ready is made anew anyway.
+        command.arg("--no-sync");
         run("initdb", command).await
-    }
-
-    /// A server of this folder may still be on its way down when its owner was killed; the lock
-    /// proves that nobody owns it any more.
-    async fn end_left_over(&self) -> Result<(), PostgresError> {
-        let pid_file = self.layout.data().join("postmaster.pid");
-        let deadline = Instant::now() + Duration::from_secs(6);
-        while self.left_over_runs().await? {
-            if Instant::now() > deadline {
-                let mut command = self.pg_ctl();
-                command.args(["stop", "-m", "immediate", "-w", "-t", "10"]);
-                run("pg_ctl", command).await?;
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-        // What remains was left by a crash. PostgreSQL refuses to start when the number in it
-        // belongs to any living process of its user, so it goes.
-        match std::fs::remove_file(&pid_file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(PostgresError::io("remove", &pid_file)(error))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether the number in `postmaster.pid` is a server of this very folder.
-    async fn left_over_runs(&self) -> Result<bool, PostgresError> {
-        let pid_file = self.layout.data().join("postmaster.pid");
-        let Ok(text) = std::fs::read_to_string(&pid_file) else { return Ok(false) };
-        let Some(pid) = text.lines().next().and_then(|line| line.trim().parse::<u32>().ok()) else {
-            return Ok(false);
-        };
-        let mut command = std::process::Command::new("ps");
-        command.args(["-o", "args=", "-p", &pid.to_string()]);
-        let output = tokio::process::Command::from(command)
-            .output()
-            .await
-            .map_err(PostgresError::io("run", Path::new("ps")))?;
-        let data = self.layout.data();
-        Ok(String::from_utf8_lossy(&output.stdout).contains(&*data.to_string_lossy()))
     }
 
     /// Starts the server on the existing folder and waits until it takes connections.
@@ -195,7 +119,7 @@ impl Cluster {
         let mut last = PostgresError::Start("no free port".to_owned());
         for _ in 0..tries {
             self.port = if wanted == 0 { free_port()? } else { wanted };
-            let arguments = self.arguments();
+            let arguments = server_arguments(&self.layout.data(), self.port, self.fsync);
             let guardian = Guardian::spawn(
                 &self.binaries,
                 &self.identity,
@@ -241,41 +165,6 @@ impl Cluster {
                 )));
             }
         }
-    }
-
-    /// The server's settings; on the command line, so that an old folder gets new ones too.
-    fn arguments(&self) -> Vec<String> {
-        let flush = if self.lifetime == Lifetime::Temporary { "off" } else { "on" };
-        let port = self.port.to_string();
-        let mut arguments = vec!["-D".to_owned(), self.layout.data().display().to_string()];
-        for (name, value) in [
-            ("listen_addresses", "127.0.0.1"),
-            ("port", port.as_str()),
-            ("unix_socket_directories", ""),
-            ("wal_level", "logical"),
-            ("max_replication_slots", "50"),
-            ("max_wal_senders", "50"),
-            ("max_connections", "200"),
-            ("shared_buffers", "64MB"),
-            ("fsync", flush),
-            ("synchronous_commit", flush),
-            ("full_page_writes", flush),
-            ("timezone", "UTC"),
-            ("search_path", "\"$user\", public, extensions"),
-            ("log_line_prefix", "%m [%p] %u@%d "),
-            ("logging_collector", "off"),
-            ("shared_preload_libraries", ""),
-        ] {
-            arguments.extend(["-c".to_owned(), format!("{name}={value}")]);
-        }
-        arguments
-    }
-
-    fn pg_ctl(&self) -> std::process::Command {
-        let mut command = self.identity.command(self.binaries.program("pg_ctl"));
-        self.binaries.environment(&mut command);
-        command.arg("-D").arg(self.layout.data());
-        command
     }
 
     /// How to log in as one of the roles with a password.
@@ -369,7 +258,7 @@ impl Cluster {
         if let Some(guardian) = self.guardian.take() {
             guardian.stop(Stop::Fast).await?;
         }
-        self.end_left_over().await?;
+        end_left_over(&self.binaries, &self.identity, &self.layout.data()).await?;
         self.launch().await
     }
 }
@@ -397,19 +286,4 @@ fn free_port() -> Result<u16, PostgresError> {
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())
         .map_err(PostgresError::io("find a free port on", Path::new("127.0.0.1")))
-}
-
-async fn run(program: &'static str, command: std::process::Command) -> Result<(), PostgresError> {
-    let output = tokio::process::Command::from(command)
-        .stdin(std::process::Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(PostgresError::io("run", Path::new(program)))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let message =
-        last_words(if output.stderr.is_empty() { &output.stdout } else { &output.stderr });
-    Err(PostgresError::Program { program, message })
 }

@@ -33,10 +33,14 @@ mod error;
 mod guardian;
 mod identity;
 mod layout;
+mod left_over;
+mod options;
+mod program;
 
 pub use binaries::{Binaries, PostgresChoice, SUPPORTED_MAJORS};
-pub use cluster::{Cluster, ClusterOptions, Lifetime};
+pub use cluster::Cluster;
 pub use database::quote_identifier;
 pub use embedded::{EMBEDDED_VERSION, install_embedded};
 pub use error::PostgresError;
 pub use identity::is_reachable;
+pub use options::{ClusterOptions, Lifetime};
