@@ -9,11 +9,13 @@ const migration = '../../../supabase/migrations/20261122000002_error_masking.sql
 /** @returns {import('../src/masking.js').MaskingTable} */
 export function maskingOfMigration() {
 	const sql = readFileSync(here(migration), 'utf8');
-	const row =
-		/^ {2}\('(key_contains|key_ends|key_is|value)', '((?:[^']|'')*)', '((?:[^']|'')*)', '((?:[^']|'')*)'(?:, (\d+))?\)/gm;
-	const rules = [...sql.matchAll(row)].map(([, kind, ...texts]) => {
-		const [pattern, replacement, note] = texts.slice(0, 3).map((text) => text.replaceAll("''", "'"));
-		return { kind, pattern, replacement, note, order: Number(texts[3] ?? 100) };
+	const text = `'((?:[^']|'')*)'`;
+	const keyRow = new RegExp(`^ {2}\\('(key_contains|key_ends|key_is)', ${text}, `, 'gm');
+	const valueRow = new RegExp(`^ {2}\\('value', (\\d+), ${text}, ${text}, ${text}, ${text}\\)`, 'gm');
+	const rules = [...sql.matchAll(keyRow)].map(([, kind, pattern]) => ({ kind, pattern }));
+	const values = [...sql.matchAll(valueRow)].map(([, order, ...texts]) => {
+		const [pattern, needles, replacement, note] = texts.map((one) => one.replaceAll("''", "'"));
+		return { order: Number(order), pattern, needles: wordsOf(needles), replacement, note };
 	});
 	const keys = (/** @type {string} */ kind) =>
 		rules.filter((rule) => rule.kind === kind).map((rule) => rule.pattern);
@@ -23,11 +25,16 @@ export function maskingOfMigration() {
 		key_contains: keys('key_contains'),
 		key_ends: keys('key_ends'),
 		key_is: keys('key_is'),
-		values: rules
-			.filter((rule) => rule.kind === 'value')
+		values: values
 			.sort((a, b) => a.order - b.order || compare(a.note, b.note) || compare(a.pattern, b.pattern))
-			.map(({ pattern, replacement, note }) => ({ pattern, replacement, note }))
+			.map(({ pattern, needles, replacement, note }) => ({ pattern, needles, replacement, note }))
 	};
+}
+
+/** The elements of a Postgres array of plain words. */
+/** @param {string} literal */
+function wordsOf(literal) {
+	return [...literal.slice(1, -1).matchAll(/"([^"]*)"|([^,]+)/g)].map((word) => word[1] ?? word[2]);
 }
 
 /** @param {string} a @param {string} b */

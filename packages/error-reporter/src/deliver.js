@@ -4,7 +4,7 @@
 /**
  * @typedef {object} Delivery
  * @property {Sealed[]} delivered
- * @property {Sealed[]} refused each alone at fault, never to be sent again
+ * @property {{ event: Sealed, answer: Answer }[]} refused each alone at fault, never to be sent again
  * @property {Sealed[]} held to be sent again later
  * @property {Answer} answer the last one
  */
@@ -61,11 +61,10 @@ export class Deliverer {
 		const result = { delivered: [], refused: [], held: [], answer };
 		/** @type {Sealed[]} */
 		const suspects = [];
-		let refusals = 1;
-		const parts = batch.length === 1 ? [] : halves(batch);
-		if (batch.length === 1) (suspicious ? suspects : result.refused).push(...batch);
-		for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
-			const next = await this.#send(part);
+		let refusals = 0;
+		const parts = [batch];
+		for (let part = parts.pop(), next = answer; part !== undefined; part = parts.pop()) {
+			if (part !== batch) next = await this.#send(part);
 			result.answer = next;
 			const suspect = next.verdict === 'suspect' || (suspicious && next.status === 500);
 			if (next.verdict === 'delivered') {
@@ -78,14 +77,35 @@ export class Deliverer {
 				// A rule that the row itself breaks is certain; everything else may be the same for all.
 				if (suspect && ++refusals > MAX_REFUSALS_IN_A_ROW) result.held.push(...part);
 				else parts.push(...halves(part));
-			} else (suspect ? suspects : result.refused).push(...part);
+			} else if (suspect) suspects.push(...part);
+			else result.refused.push({ event: part[0], answer: next });
 		}
-		// What only seems to be at fault is given up where others were stored at the same time, or were
-		// before; but only once, since rights can also be taken away.
-		const known = this.#proven && batch.length === 1 && answer.verdict === 'suspect';
-		if (known) this.#proven = false;
-		(result.delivered.length > 0 || known ? result.refused : result.held).push(...suspects);
+		await this.#judge(suspects, batch, answer, result);
 		return result;
+	}
+
+	/**
+	 * What only seems to be at fault is given up where it is refused once more after others were stored,
+	 * so that rights which come back in the middle cost nothing.
+	 * @param {Sealed[]} suspects @param {Sealed[]} batch @param {Answer} first to the whole batch
+	 * @param {Delivery} result
+	 */
+	async #judge(suspects, batch, first, result) {
+		if (batch.length === 1 && first.verdict === 'suspect' && this.#proven) {
+			// Something was stored before; but only once, since rights can also be taken away.
+			this.#proven = false;
+			for (const event of suspects) result.refused.push({ event, answer: result.answer });
+		} else if (result.delivered.length === 0) {
+			result.held.push(...suspects);
+		} else {
+			for (const event of suspects) {
+				const answer = await this.#send([event]);
+				const again = answer.verdict === first.verdict && answer.status === first.status;
+				if (answer.verdict === 'delivered') result.delivered.push(event);
+				else if (again || answer.verdict === 'refused') result.refused.push({ event, answer });
+				else result.held.push(event);
+			}
+		}
 	}
 }
 

@@ -120,7 +120,7 @@ export class Sender {
 			if (batch.length === 0) return;
 			const { refused, delivered, held, answer } = await this.#o.deliverer.deliver(batch);
 			this.stats.delivered += delivered.length;
-			this.#logRefused(refused, answer);
+			this.#logRefused(refused);
 			if (fromSpool === undefined) this.#holding = held;
 			else await this.#doneWithSpool(batch, held);
 			if (held.length > 0) {
@@ -214,10 +214,12 @@ export class Sender {
 		}
 	}
 
-	/** @param {Sealed[]} refused @param {{ status: number, code: string }} answer */
-	#logRefused(refused, { status, code }) {
+	/** @param {import('./deliver.js').Delivery['refused']} refused */
+	#logRefused(refused) {
 		this.stats.refused += refused.length;
-		for (const { id } of refused) this.#o.log('event refused', { error_id: id, status, code });
+		for (const { event, answer } of refused) {
+			this.#o.log('event refused', { error_id: event.id, status: answer.status, code: answer.code });
+		}
 	}
 
 	/**
