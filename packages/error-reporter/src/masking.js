@@ -16,9 +16,15 @@ import { masking as table } from './tables.js';
 const MASK = '[masked]';
 const MAX_DEPTH = 24;
 
-/** @param {string} pattern in Postgres's notation, of which `\m` and `\M` differ @param {string} flags */
+/**
+ * Postgres's notation differs in `\m` and `\M`, for both ends of a word, and in `(?c)` at the
+ * beginning, which makes a pattern case-sensitive.
+ * @param {string} pattern @param {string} flags
+ */
 function regex(pattern, flags) {
-	return new RegExp(pattern.replace(/\\[mM]/g, '\\b'), flags);
+	const exact = pattern.startsWith('(?c)');
+	const source = (exact ? pattern.slice(4) : pattern).replace(/\\[mM]/g, '\\b');
+	return new RegExp(source, exact ? flags : `${flags}i`);
 }
 
 const KEYS = new RegExp(
@@ -35,9 +41,9 @@ const KEYS = new RegExp(
  */
 export const RULES = table.values.map(({ pattern, needles, replacement, note }) => {
 	const replace = replacement.replaceAll('$', '$$$$').replace(/\\([1-9])/g, '$$$1');
-	const search = regex(pattern, 'gis');
+	const search = regex(pattern, 'gs');
 	const plainly = (/** @type {string} */ text) => text.replace(search, replace);
-	return { needles, apply: anchored(note, regex(pattern, 'yis'), replace) ?? plainly, plainly };
+	return { needles, apply: anchored(note, regex(pattern, 'ys'), replace) ?? plainly, plainly };
 });
 
 // In one piece, or in the groups that are printed on cards; ids in other groups are none.
