@@ -1,1 +1,112 @@
-fn main() {}
+//! From the bytes of a `postgres_changes` frame to an error event, against bare typed parses of the
+//! same bytes by serde_json.
+
+use std::{borrow::Cow, hint::black_box};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use meshhook_errors::{
+    model::{Severity, Source, Timestamp},
+    realtime::{Change, decode, decode_change},
+};
+use serde::Deserialize;
+use uuid::Uuid;
+
+/// A frame as Realtime 2.129 sends it to a role that may read the counted columns.
+const FRAME: &str = r#"[null,null,"realtime:meshhook-errors","postgres_changes",{"data":{"table":"error_metrics","type":"INSERT","record":{"seq": 184467, "source": "worker", "message": "POST https://api.example.com/v1/orders timed out after 30000 ms (attempt 3 of 5)", "error_id": "0190b0a0-6c1e-7b60-9d0e-6f3f0f9a1c55", "severity": "high", "timestamp": "2026-11-22T12:07:47.720301+00:00", "error_type": "execution.timeout", "project_id": "11111111-1111-4111-8111-111111111111", "fingerprint": "5f0c6f0e-7f44-4d8b-9f7e-3b1f4d0d9a10", "received_at": "2026-11-22T12:07:47.731442+00:00", "workflow_id": "22222222-2222-4222-8222-222222222222"},"columns":[{"name": "error_id", "type": "uuid"}, {"name": "timestamp", "type": "timestamptz"}, {"name": "source", "type": "text"}, {"name": "error_type", "type": "text"}, {"name": "severity", "type": "error_severity"}, {"name": "workflow_id", "type": "uuid"}, {"name": "project_id", "type": "uuid"}, {"name": "message", "type": "text"}, {"name": "fingerprint", "type": "uuid"}, {"name": "received_at", "type": "timestamptz"}, {"name": "seq", "type": "int8"}],"errors":null,"schema":"public","commit_timestamp":"2026-11-22T12:07:47.733Z"},"ids":[43783255]}]"#;
+
+#[derive(Deserialize)]
+struct Typed<'a, R>(
+    Option<&'a str>,
+    Option<&'a str>,
+    &'a str,
+    &'a str,
+    #[serde(bound(deserialize = "R: Deserialize<'de>"))] Payload<'a, R>,
+);
+
+#[derive(Deserialize)]
+struct Payload<'a, R> {
+    #[serde(borrow, bound(deserialize = "R: Deserialize<'de>"))]
+    data: Data<'a, R>,
+}
+
+#[derive(Deserialize)]
+struct Data<'a, R> {
+    schema: &'a str,
+    table: &'a str,
+    r#type: &'a str,
+    record: R,
+    errors: Option<Vec<&'a str>>,
+}
+
+/// Texts stay texts: what serde_json costs at the least.
+#[derive(Deserialize)]
+struct Borrowed<'a> {
+    seq: i64,
+    error_id: &'a str,
+    timestamp: &'a str,
+    received_at: &'a str,
+    source: &'a str,
+    error_type: &'a str,
+    severity: &'a str,
+    project_id: Option<&'a str>,
+    workflow_id: Option<&'a str>,
+    fingerprint: &'a str,
+    #[serde(borrow)]
+    message: Cow<'a, str>,
+}
+
+/// The same types as an error event has, each by its own serde implementation.
+#[derive(Deserialize)]
+struct Owned {
+    seq: i64,
+    error_id: Uuid,
+    timestamp: Timestamp,
+    received_at: Timestamp,
+    source: Source,
+    error_type: Box<str>,
+    severity: Severity,
+    project_id: Option<Uuid>,
+    workflow_id: Option<Uuid>,
+    fingerprint: Uuid,
+    message: Box<str>,
+}
+
+fn typed<'a, R: Deserialize<'a>>(frame: &'a str) -> R {
+    let Typed(join_ref, reference, topic, event, Payload { data }) =
+        serde_json::from_str(frame).expect("frame");
+    black_box((join_ref, reference));
+    black_box((topic, event, data.schema, data.table, data.r#type, data.errors.is_some()));
+    data.record
+}
+
+fn event(frame: &str) -> Change {
+    decode_change(decode(frame).expect("frame").payload)
+}
+
+fn frames(criterion: &mut Criterion) {
+    let Change::Error(decoded) = event(FRAME) else { panic!("the frame is not understood") };
+    let owned: Owned = typed(FRAME);
+    assert_eq!((decoded.seq, decoded.error_id), (owned.seq, owned.error_id));
+    assert_eq!((decoded.timestamp, decoded.received_at), (owned.timestamp, owned.received_at));
+    assert_eq!((decoded.source, decoded.severity), (owned.source, owned.severity));
+    assert_eq!((decoded.project_id, decoded.workflow_id), (owned.project_id, owned.workflow_id));
+    assert_eq!((decoded.fingerprint, &decoded.message), (owned.fingerprint, &owned.message));
+    assert_eq!(decoded.error_type, owned.error_type);
+
+    let mut group = criterion.benchmark_group("frames");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("frame to error event", |b| b.iter(|| event(black_box(FRAME))));
+    group.bench_function("serde_json, same types", |b| b.iter(|| typed::<Owned>(black_box(FRAME))));
+    group.bench_function("serde_json, texts only", |b| {
+        b.iter(|| {
+            let row: Borrowed<'_> = typed(black_box(FRAME));
+            let ids = (row.error_id, row.project_id, row.workflow_id, row.fingerprint);
+            black_box((ids, row.timestamp, row.received_at, row.source, row.severity));
+            black_box((row.seq, row.error_type, row.message))
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, frames);
+criterion_main!(benches);

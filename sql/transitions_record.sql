@@ -1,13 +1,8 @@
 -- Writes one round of transitions (each incident at most once) with its time line and its messages,
--- in one statement, if we lead: $1 is our instance, $2 our fence, $3 the transitions.
-with leader as materialized (
-  -- The lock makes a successor wait until this transaction has ended.
-  select from error_tracking.leases l
-   where l.name = 'leader' and l.holder = $1 and l.fence = $2 and l.expires_at > clock_timestamp()
-     for share
-), given as materialized (
+-- in one statement; $1 holds the transitions. The transaction checks the fence before it commits.
+with given as materialized (
   select t.*
-    from leader, jsonb_to_recordset($3) as t (
+    from jsonb_to_recordset($1) as t (
       kind text, incident_id uuid, rule_id uuid, rule_name text, project_id uuid, group_key text,
       state text, level text, started_at timestamptz, at timestamptz, value float8, threshold float8,
       peak float8, reminder int, evidence jsonb, facts jsonb)
@@ -72,4 +67,4 @@ with leader as materialized (
   on conflict (incident_id, channel_id, transition, reminder) do nothing
   returning 1
 )
-select exists (select from leader) as leads, (select count(*) from messages) as messages
+select count(*) from messages

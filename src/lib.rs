@@ -4,14 +4,22 @@
 //! exactly once, decides incidents and notifies people within a second.
 //! `ARCHITECTURE.md` is the map; each folder's `mod.rs` says what lives in it.
 
+pub mod alerting;
 pub mod backoff;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod engine;
 pub mod error;
+pub mod feed;
 pub mod http;
+pub mod lease;
 pub mod model;
+pub mod notify;
 pub mod realtime;
 pub mod rest;
+#[cfg(feature = "dev")]
+pub mod sinks;
 pub mod store;
 pub mod supervisor;
 pub mod telemetry;

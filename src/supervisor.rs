@@ -5,7 +5,10 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -28,6 +31,16 @@ pub struct Supervisor {
     tasks: JoinSet<()>,
     cancel: CancellationToken,
     restarts: Restarts,
+    failed: Arc<AtomicBool>,
+}
+
+/// How the tasks of a [`Supervisor`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// All of them ended within the grace period; otherwise some were aborted.
+    pub in_time: bool,
+    /// A task that cannot be restarted failed, and that is why the others were stopped.
+    pub failed: bool,
 }
 
 /// How often each task was started again, by name; shared with `/metrics` and `/readyz`.
@@ -52,7 +65,12 @@ impl Supervisor {
     /// A supervisor whose tasks end when `cancel` is cancelled.
     #[must_use]
     pub fn new(cancel: CancellationToken) -> Self {
-        Self { tasks: JoinSet::new(), cancel, restarts: Restarts::default() }
+        Self {
+            tasks: JoinSet::new(),
+            cancel,
+            restarts: Restarts::default(),
+            failed: Arc::default(),
+        }
     }
 
     /// How often tasks were started again.
@@ -84,38 +102,29 @@ impl Supervisor {
         Fut: Future<Output = Result<(), TaskError>> + Send + 'static,
     {
         let cancel = self.cancel.clone();
+        let failed = Arc::clone(&self.failed);
         self.tasks.spawn(async move {
-            if let Err(error) = task.await {
-                tracing::error!(task = name, %error, "a task that cannot be restarted failed; stopping");
-                cancel.cancel();
-            }
+            // A task of its own turns a panic into a value.
+            let mut attempt = JoinSet::new();
+            attempt.spawn(task);
+            let error: TaskError = match attempt.join_next().await {
+                Some(Ok(Ok(()))) | None => return,
+                Some(Ok(Err(error))) => error,
+                Some(Err(error)) => Box::new(error.to_string()),
+            };
+            tracing::error!(task = name, %error, "a task that cannot be restarted failed; stopping");
+            failed.store(true, Ordering::Release);
+            cancel.cancel();
         });
     }
 
     /// Waits until `cancel` is cancelled and every task has ended, at most `grace` after that.
-    ///
-    /// Returns whether all of them ended in time; those that did not are aborted.
-    pub async fn run(mut self, grace: Duration) -> bool {
-        loop {
-            tokio::select! {
-                () = self.cancel.cancelled() => break,
-                ended = self.tasks.join_next() => match ended {
-                    Some(Err(error)) if error.is_panic() => {
-                        tracing::error!(%error, "a task that cannot be restarted panicked; stopping");
-                        self.cancel.cancel();
-                    }
-                    Some(_) => {}
-                    None => {
-                        self.cancel.cancelled().await;
-                        break;
-                    }
-                },
-            }
-        }
+    pub async fn run(mut self, grace: Duration) -> Ended {
+        self.cancel.cancelled().await;
         let drained = async { while self.tasks.join_next().await.is_some() {} };
         let in_time = time::timeout(grace, drained).await.is_ok();
         self.tasks.shutdown().await;
-        in_time
+        Ended { in_time, failed: self.failed.load(Ordering::Acquire) }
     }
 }
 
@@ -155,7 +164,7 @@ async fn keep_running(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
 
     use super::*;
 
@@ -187,7 +196,8 @@ mod tests {
             }
             stop.cancel();
         });
-        assert!(supervisor.run(Duration::from_secs(1)).await);
+        let ended = supervisor.run(Duration::from_secs(1)).await;
+        assert_eq!(ended, Ended { in_time: true, failed: false });
         assert_eq!(restarts.snapshot(), [("flaky", 2)]);
     }
 
@@ -197,7 +207,7 @@ mod tests {
         let mut supervisor = Supervisor::new(cancel.clone());
         supervisor.spawn("stubborn", |_| std::future::pending());
         cancel.cancel();
-        assert!(!supervisor.run(Duration::from_secs(4)).await);
+        assert!(!supervisor.run(Duration::from_secs(4)).await.in_time);
     }
 
     #[tokio::test(start_paused = true)]
@@ -207,7 +217,8 @@ mod tests {
             cancel.cancelled().await;
             Ok(())
         });
-        supervisor.spawn_once("once", async { Err(Box::new("gone") as TaskError) });
-        assert!(supervisor.run(Duration::from_secs(1)).await);
+        supervisor.spawn_once("once", async { panic!("gone") });
+        let ended = supervisor.run(Duration::from_secs(1)).await;
+        assert_eq!(ended, Ended { in_time: true, failed: true });
     }
 }

@@ -13,6 +13,7 @@ mod dev;
 mod report;
 pub mod run;
 mod token;
+mod wiring;
 
 /// Error-rate alerting for a Supabase project.
 #[derive(Debug, Parser)]

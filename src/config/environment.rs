@@ -41,6 +41,12 @@ impl Environment {
         self
     }
 
+    /// The value of a variable that is not ours, such as `HOME`.
+    #[must_use]
+    pub fn lookup(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
     /// A reader that collects problems.
     #[must_use]
     pub fn reader(&self) -> Reader<'_> {

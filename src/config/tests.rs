@@ -3,6 +3,9 @@ use super::{
     variables,
 };
 
+/// A section, the variables it reads, and how its value or its problems begin.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+
 type Section = fn(&mut Reader<'_>) -> Option<String>;
 
 /// Every section, each reduced to what a test wants to see of it.
@@ -48,7 +51,7 @@ fn check(section: &str, pairs: &[(&str, &str)], expected: &str) {
 
 #[test]
 fn addresses() {
-    let cases: &[(&str, &[(&str, &str)], &str)] = &[
+    let cases: &[Case<'_>] = &[
         ("database", &[], "! DATABASE_URL: is not set"),
         ("database", &[("DATABASE_URL", "mysql://x")], "! DATABASE_URL: must be an address"),
         (
@@ -109,7 +112,7 @@ fn addresses() {
 
 #[test]
 fn everything_else() {
-    let cases: &[(&str, &[(&str, &str)], &str)] = &[
+    let cases: &[Case<'_>] = &[
         ("credentials", &[], "! SUPABASE_JWT_SECRET: is not set, nor is SUPABASE_SIGNING_KEY"),
         ("credentials", &[("SUPABASE_JWT_SECRET", "short")], "! SUPABASE_JWT_SECRET: must have"),
         ("credentials", &[("SUPABASE_SIGNING_KEY", "{}")], "signing key"),

@@ -75,8 +75,7 @@ fn router(probe: Probe, metrics: PrometheusHandle) -> Router {
 
 async fn readyz(State(shared): State<Shared>) -> Response {
     let readiness = (shared.probe)();
-    let status =
-        if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(readiness)).into_response()
 }
 

@@ -42,7 +42,9 @@ word_enum!(
         Firing = "firing",
         /// Warning became critical for the first time in this incident. Notified.
         Escalated = "escalated",
-        /// Critical became warning. Never notified.
+        /// The level changed without anybody being told: critical became warning, or warning became
+        /// critical again in an incident that was announced as critical before. Never notified;
+        /// the transition's `level` says which.
         Deescalated = "deescalated",
         /// Still firing and nobody acknowledged. Notified.
         Reminder = "reminder",
@@ -92,6 +94,13 @@ impl GroupKey {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// A key put together from its parts; of two values for one field the later one stays.
+impl FromIterator<(GroupField, Option<Box<str>>)> for GroupKey {
+    fn from_iter<I: IntoIterator<Item = (GroupField, Option<Box<str>>)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().collect())
     }
 }
 

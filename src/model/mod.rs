@@ -4,6 +4,7 @@
 
 mod event;
 mod incident;
+mod ranges;
 mod rule;
 mod time;
 
@@ -11,5 +12,7 @@ pub use event::{ErrorEvent, ParseEnumError, Severity, Source};
 pub use incident::{
     Evidence, GroupKey, IncidentState, Level, OpenIncident, TopGroup, Transition, TransitionKind,
 };
+pub(crate) use ranges::width;
+pub use ranges::{ParseRangesError, RangeSet};
 pub use rule::{Filter, GroupField, Metric, Rule, RuleError, TypePattern};
 pub use time::{Span, Timestamp};

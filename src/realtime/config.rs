@@ -258,7 +258,10 @@ mod tests {
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         for pem in ["", "nonsense", broken] {
             let extra_root_ca = Some(pem.to_owned());
-            assert_eq!(error(RealtimeConfig { extra_root_ca, ..good() }), Some(ConfigError::RootCa));
+            assert_eq!(
+                error(RealtimeConfig { extra_root_ca, ..good() }),
+                Some(ConfigError::RootCa)
+            );
         }
         assert_eq!(Timing::with_heartbeat(Duration::from_secs(9)), Err(ConfigError::Heartbeat));
         assert_eq!(Timing::with_heartbeat(Duration::from_secs(26)), Err(ConfigError::Heartbeat));

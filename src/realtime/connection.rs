@@ -83,7 +83,8 @@ impl From<tungstenite::Error> for ConnectError {
 impl Connection {
     /// Opens a websocket to `target`; `token` stands in where there is no API key.
     pub(super) async fn open(target: &Target, token: &SecretString) -> Result<Self, ConnectError> {
-        let unfit = || ConnectError::Protocol("the access token is not fit for a header".to_owned());
+        let unfit =
+            || ConnectError::Protocol("the access token is not fit for a header".to_owned());
         let (uri, apikey) = target.address(token).ok_or_else(unfit)?;
         let mut request = uri.expose_secret().into_client_request()?;
         let headers = request.headers_mut();

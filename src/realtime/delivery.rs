@@ -117,9 +117,10 @@ impl Outbox {
         // One wake-up is as good as many, and only the newest canary matters.
         match (&event, self.waiting.back()) {
             (RealtimeEvent::Gap { .. }, Some(RealtimeEvent::Gap { .. })) => return,
-            (RealtimeEvent::Canary { instance, .. }, Some(RealtimeEvent::Canary { instance: last, .. }))
-                if instance == last =>
-            {
+            (
+                RealtimeEvent::Canary { instance, .. },
+                Some(RealtimeEvent::Canary { instance: last, .. }),
+            ) if instance == last => {
                 self.waiting.pop_back();
             }
             _ => {}

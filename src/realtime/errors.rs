@@ -62,10 +62,14 @@ fn by_code(reason: &str) -> Option<Disposition> {
     let code = reason.split_once(':').map_or(reason, |(code, _)| code).trim();
     Some(match code {
         "InvalidJWTToken" | "InvalidJWTExpiration" => Disposition::RefreshToken,
-        "MalformedJWT" | "JwtSignatureError" | "JwtSignerError" | "Unauthorized"
-        | "PrivateOnly" | "TopicNameRequired" | "TenantNotFound" | "RealtimeDisabledForTenant" => {
-            Disposition::Stop
-        }
+        "MalformedJWT"
+        | "JwtSignatureError"
+        | "JwtSignerError"
+        | "Unauthorized"
+        | "PrivateOnly"
+        | "TopicNameRequired"
+        | "TenantNotFound"
+        | "RealtimeDisabledForTenant" => Disposition::Stop,
         "ConnectionRateLimitReached"
         | "ClientJoinRateLimitReached"
         | "JoinsRateLimitReached"

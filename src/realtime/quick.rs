@@ -47,7 +47,8 @@ fn element(text: &str) -> Result<(Option<Cow<'_, str>>, &str), &'static str> {
         let word: Word<'_> = serde_json::from_str(bare).map_err(|_| "an element is invalid")?;
         (word.0, rest)
     };
-    let rest = rest.trim_ascii_start().strip_prefix(',').ok_or("it has fewer than five elements")?;
+    let rest =
+        rest.trim_ascii_start().strip_prefix(',').ok_or("it has fewer than five elements")?;
     Ok((value, rest))
 }
 

@@ -77,7 +77,8 @@ pub(super) fn parse_system(payload: &str) -> SystemMessage<'_> {
         extension: None,
         message: None,
     });
-    let is = |word: Option<Word<'_>>, text: &str| word.and_then(|word| word.0).as_deref() == Some(text);
+    let is =
+        |word: Option<Word<'_>>, text: &str| word.and_then(|word| word.0).as_deref() == Some(text);
     let message = raw.message.and_then(|raw| serde_json::from_str::<Word<'_>>(raw.get()).ok());
     SystemMessage {
         ok: is(raw.status, "ok"),

@@ -251,7 +251,8 @@ fn quick_timestamp(bytes: &[u8]) -> Option<Timestamp> {
     // Days since the epoch in the proleptic Gregorian calendar, by counting years from 1 March so
     // that the leap day is the last of its year; 719,468 days lie between 0000-03-01 and the epoch.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400)
+    let days = year * 365 + year.div_euclid(4) - year.div_euclid(100)
+        + year.div_euclid(400)
         + (month * 153 + 2) / 5
         + (day - 1)
         - 719_468;

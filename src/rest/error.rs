@@ -110,18 +110,20 @@ impl RestError {
 }
 
 impl ServerError {
+    /// Whether the token's time is over; the code is PostgREST 14's, the text that of older ones.
+    pub(super) fn is_expired_token(&self) -> bool {
+        self.code == "PGRST303" || self.message == "JWT expired"
+    }
+
     /// Whether the same request may succeed later without anybody changing anything.
     ///
     /// Codes: <https://docs.postgrest.org/en/stable/references/errors.html> and the appendix on
     /// error codes of the Postgres manual.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        match self.code.as_str() {
-            // An expired token is replaced before the next attempt.
-            "PGRST303" => return true,
+        if matches!(self.code.as_str(), "PGRST000" | "PGRST001" | "PGRST002" | "PGRST003") {
             // No connection, database starting, pool exhausted.
-            "PGRST000" | "PGRST001" | "PGRST002" | "PGRST003" => return true,
-            _ => {}
+            return true;
         }
         if self.code.len() == 5 {
             let class = self.code.get(..2).unwrap_or_default();

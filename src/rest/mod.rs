@@ -1,5 +1,5 @@
 //! A small PostgREST client: inserting error events and reading a few rows.
-//! No retries, no queue and no SQL may appear here; the caller decides by [`RestError::is_transient`].
+//! No queue, no schedule and no SQL may appear here: callers retry by [`RestError::is_transient`].
 //! Events come in from `cli`; HTTP requests go out, and rows or typed errors come back.
 
 mod error;
@@ -18,7 +18,7 @@ use url::Url;
 use uuid::Uuid;
 
 pub use error::{RestError, ServerError};
-pub use request::{Select, quote};
+pub use request::{Condition, Select, quote};
 
 use crate::{
     model::{Severity, Source, Timestamp},
@@ -137,7 +137,26 @@ impl RestClient {
     }
 
     /// Sends what was built, and returns the body of a successful answer.
+    ///
+    /// A token that has expired on the way is replaced once, where that is possible.
     async fn send(
+        &self,
+        built: postgrest::Builder,
+        prefer: Option<&'static str>,
+    ) -> Result<Vec<u8>, RestError> {
+        match self.exchange(built.clone(), prefer).await {
+            Err(RestError::Refused(error)) if error.status == 401 => {
+                *self.token.lock().await = None;
+                if error.is_expired_token() && !self.minter.is_fixed() {
+                    return self.exchange(built, prefer).await;
+                }
+                Err(RestError::Refused(error))
+            }
+            result => result,
+        }
+    }
+
+    async fn exchange(
         &self,
         built: postgrest::Builder,
         prefer: Option<&'static str>,
@@ -153,14 +172,7 @@ impl RestClient {
             }
             body.extend_from_slice(&chunk);
         }
-        if status.is_success() {
-            return Ok(body);
-        }
-        if status.as_u16() == 401 {
-            // A refused token is not worth keeping: the next call signs another one.
-            *self.token.lock().await = None;
-        }
-        Err(RestError::refused(status.as_u16(), &body))
+        if status.is_success() { Ok(body) } else { Err(RestError::refused(status.as_u16(), &body)) }
     }
 
     async fn token(&self) -> Result<SecretString, RestError> {

@@ -18,12 +18,29 @@ pub struct Select<'a> {
     pub table: &'a str,
     /// The columns, separated by commas.
     pub columns: &'a str,
-    /// Column, operator without value (`eq`, `gte`, …) and value, all of which must hold.
-    pub filters: &'a [(&'a str, &'a str, &'a str)],
+    /// What must hold, all of it.
+    pub filters: &'a [Condition<'a>],
     /// `column.asc` or `column.desc`; unordered when empty.
     pub order: &'a str,
     /// At most this many rows, up to [`MAX_ROWS`].
     pub limit: usize,
+}
+
+/// A condition on one column, which is of plain characters.
+#[derive(Clone, Copy, Debug)]
+pub enum Condition<'a> {
+    /// Equal to the value.
+    Equals(&'a str, &'a str),
+    /// At least the value.
+    AtLeast(&'a str, &'a str),
+    /// More than the value.
+    Above(&'a str, &'a str),
+    /// Less than the value.
+    Below(&'a str, &'a str),
+    /// One of the values.
+    OneOf(&'a str, &'a [&'a str]),
+    /// Null.
+    IsNull(&'a str),
 }
 
 impl Select<'_> {
@@ -41,20 +58,23 @@ impl Select<'_> {
             .from(self.table)
             .select(self.columns)
             .range(0, self.limit.clamp(1, MAX_ROWS) - 1);
-        for (column, operator, value) in self.filters {
-            if !plain(column) || !plain(operator) {
-                return Err(RestError::Config("a filter's column or operator is not plain"));
+        for condition in self.filters {
+            let (Condition::Equals(column, _)
+            | Condition::AtLeast(column, _)
+            | Condition::Above(column, _)
+            | Condition::Below(column, _)
+            | Condition::OneOf(column, _)
+            | Condition::IsNull(column)) = *condition;
+            if !plain(column) {
+                return Err(RestError::Config("a column's name is not plain"));
             }
-            built = match *operator {
-                "eq" => built.eq(column, value),
-                "neq" => built.neq(column, value),
-                "gt" => built.gt(column, value),
-                "gte" => built.gte(column, value),
-                "lt" => built.lt(column, value),
-                "lte" => built.lte(column, value),
-                "is" => built.is(column, value),
-                "in" => built.in_(column, value.split(',').map(quote)),
-                _ => return Err(RestError::Config("a filter's operator is not supported")),
+            built = match *condition {
+                Condition::Equals(_, value) => built.eq(column, value),
+                Condition::AtLeast(_, value) => built.gte(column, value),
+                Condition::Above(_, value) => built.gt(column, value),
+                Condition::Below(_, value) => built.lt(column, value),
+                Condition::OneOf(_, values) => built.in_(column, values.iter().map(|v| quote(v))),
+                Condition::IsNull(_) => built.is(column, "null"),
             };
         }
         Ok(if self.order.is_empty() { built } else { built.order(self.order) })
@@ -66,7 +86,8 @@ impl Select<'_> {
 /// Alone behind an operator such as `eq.`, a value must not be quoted: there all of it counts.
 #[must_use]
 pub fn quote(value: &str) -> String {
-    let needs = |c: char| c.is_whitespace() || matches!(c, ',' | '.' | ':' | '(' | ')' | '"' | '\\');
+    let needs =
+        |c: char| c.is_whitespace() || matches!(c, ',' | '.' | ':' | '(' | ')' | '"' | '\\');
     if !value.is_empty() && !value.contains(needs) {
         return value.to_owned();
     }
@@ -94,7 +115,8 @@ pub(super) fn builder(config: &RestConfig) -> Result<postgrest::Postgrest, RestE
     }
     let mut builder = postgrest::Postgrest::new(url.as_str().trim_end_matches('/'));
     if let Some(key) = &config.apikey {
-        header(key.expose_secret()).ok_or(RestError::Config("the API key is not fit for a header"))?;
+        header(key.expose_secret())
+            .ok_or(RestError::Config("the API key is not fit for a header"))?;
         builder = builder.insert_header("apikey", key.expose_secret());
     }
     Ok(builder)

@@ -1,12 +1,16 @@
 //! Incidents, their time line and the messages that go with them, written under the fence.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::{FromRow, PgConnection, PgPool};
+use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
+use super::{Db, Fence, Link, StoreError, pool::within};
 use crate::model::{Evidence, OpenIncident, Timestamp, Transition};
 
 /// A transition with what only the writer knows.
@@ -22,25 +26,19 @@ pub struct Decision {
     pub facts: Value,
 }
 
-/// What became of a batch of decisions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Recorded {
-    /// Written; this many messages now wait in the outbox.
-    Written {
-        /// New rows of the outbox.
-        messages: u64,
-    },
-    /// Another instance leads; nothing was written.
-    Fenced,
-}
-
 /// The incidents that are open; a row that cannot be read costs only itself and is logged.
 ///
 /// # Errors
-/// Whatever the database answers.
-pub async fn load_open(pool: &PgPool) -> Result<Vec<OpenIncident>, sqlx::Error> {
-    let rows: Vec<Row> =
-        sqlx::query_as(include_str!("../../sql/incidents_open.sql")).fetch_all(pool).await?;
+/// When the database does not answer within `limit`.
+pub async fn load_open(db: &Db, limit: Duration) -> Result<Vec<OpenIncident>, StoreError> {
+    let rows = within("read the open incidents", limit, async {
+        let mut link = db.link().await?;
+        let query = link.query(include_str!("../../sql/incidents_open.sql"));
+        let rows = query.fetch_all(link.connection()).await?;
+        link.commit().await?;
+        Ok(rows.iter().map(Row::from_row).collect::<Result<Vec<_>, _>>()?)
+    })
+    .await?;
     let read = |row: Row| {
         let id = row.incident_id;
         let incident = row.into_open();
@@ -55,78 +53,99 @@ pub async fn load_open(pool: &PgPool) -> Result<Vec<OpenIncident>, sqlx::Error> 
 /// Open incidents and whether somebody has acknowledged them.
 ///
 /// # Errors
-/// Whatever the database answers.
-pub async fn acknowledgements(pool: &PgPool) -> Result<HashMap<Uuid, bool>, sqlx::Error> {
-    let rows: Vec<(Uuid, bool)> =
-        sqlx::query_as(include_str!("../../sql/incidents_acknowledged.sql"))
-            .fetch_all(pool)
-            .await?;
-    Ok(rows.into_iter().collect())
+/// When the database does not answer within `limit`.
+pub async fn acknowledgements(db: &Db, limit: Duration) -> Result<HashMap<Uuid, bool>, StoreError> {
+    within("read the acknowledgements", limit, async {
+        let mut link = db.link().await?;
+        let query = link.query(include_str!("../../sql/incidents_acknowledged.sql"));
+        let rows = query.fetch_all(link.connection()).await?;
+        link.commit().await?;
+        Ok(rows
+            .iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .collect::<Result<_, sqlx::Error>>()?)
+    })
+    .await
 }
 
 /// Closes incidents whose rule was deleted; returns how many there were.
 ///
 /// # Errors
-/// Whatever the database answers.
-pub async fn close_orphans(pool: &PgPool, instance: Uuid, fence: i64) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query(include_str!("../../sql/incidents_orphaned.sql"))
-        .bind(instance)
-        .bind(fence)
-        .execute(pool)
-        .await?;
-    Ok(done.rows_affected())
+/// [`StoreError::FenceLost`] when this instance does not lead; the database's failures.
+pub async fn close_orphans(db: &Db, fence: &Fence, limit: Duration) -> Result<u64, StoreError> {
+    within("close incidents of deleted rules", limit, async {
+        let mut link = db.transaction().await?;
+        let query = link.query(include_str!("../../sql/incidents_orphaned.sql"));
+        let done = query.execute(link.connection()).await?;
+        link.commit_as(fence).await?;
+        Ok(done.rows_affected())
+    })
+    .await
 }
 
 /// What people call these projects and workflows.
 ///
 /// # Errors
-/// Whatever the database answers.
+/// When the database does not answer within `limit`.
 pub async fn display_names(
-    pool: &PgPool,
+    db: &Db,
     ids: &[Uuid],
-) -> Result<HashMap<Uuid, String>, sqlx::Error> {
-    let rows: Vec<(Uuid, String)> = sqlx::query_as(include_str!("../../sql/display_names.sql"))
-        .bind(ids)
-        .fetch_all(pool)
-        .await?;
-    Ok(rows.into_iter().collect())
+    limit: Duration,
+) -> Result<HashMap<Uuid, String>, StoreError> {
+    texts_of(db, include_str!("../../sql/display_names.sql"), ids, limit).await
 }
 
 /// Messages of these errors.
 ///
 /// # Errors
-/// Whatever the database answers.
+/// When the database does not answer within `limit`.
 pub async fn sample_messages(
-    pool: &PgPool,
+    db: &Db,
     ids: &[Uuid],
-) -> Result<HashMap<Uuid, String>, sqlx::Error> {
-    let rows: Vec<(Uuid, String)> = sqlx::query_as(include_str!("../../sql/sample_messages.sql"))
-        .bind(ids)
-        .fetch_all(pool)
-        .await?;
-    Ok(rows.into_iter().collect())
+    limit: Duration,
+) -> Result<HashMap<Uuid, String>, StoreError> {
+    texts_of(db, include_str!("../../sql/sample_messages.sql"), ids, limit).await
 }
 
-/// Writes decisions in their order, all or nothing, if `instance` leads with `fence`.
+async fn texts_of(
+    db: &Db,
+    sql: &'static str,
+    ids: &[Uuid],
+    limit: Duration,
+) -> Result<HashMap<Uuid, String>, StoreError> {
+    within("look up names for a message", limit, async {
+        let mut link = db.link().await?;
+        let rows = link.query(sql).bind(ids.to_vec()).fetch_all(link.connection()).await?;
+        link.commit().await?;
+        Ok(rows
+            .iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .collect::<Result<_, sqlx::Error>>()?)
+    })
+    .await
+}
+
+/// Writes decisions in their order, all or nothing, and returns how many messages now wait.
 ///
 /// # Errors
-/// Whatever the database answers; nothing was written then.
+/// [`StoreError::FenceLost`] when this instance does not lead; the database's failures. Nothing was
+/// written then, except when the commit itself got no answer.
 pub async fn record(
-    pool: &PgPool,
-    instance: Uuid,
-    fence: i64,
+    db: &Db,
+    fence: &Fence,
     decisions: &[Decision],
-) -> Result<Recorded, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
-    let mut messages = 0;
-    for round in rounds(decisions) {
-        match record_round(&mut transaction, instance, fence, &round).await? {
-            Recorded::Written { messages: more } => messages += more,
-            Recorded::Fenced => return Ok(Recorded::Fenced),
+    limit: Duration,
+) -> Result<u64, StoreError> {
+    within("write decisions", limit, async {
+        let mut link = db.transaction().await?;
+        let mut messages = 0;
+        for round in rounds(decisions) {
+            messages += record_round(&mut link, &round).await?;
         }
-    }
-    transaction.commit().await?;
-    Ok(Recorded::Written { messages })
+        link.commit_as(fence).await?;
+        Ok(messages)
+    })
+    .await
 }
 
 /// One statement can touch an incident only once, so its transitions go into successive rounds.
@@ -146,25 +165,12 @@ fn rounds(decisions: &[Decision]) -> Vec<Vec<&Decision>> {
     rounds
 }
 
-async fn record_round(
-    connection: &mut PgConnection,
-    instance: Uuid,
-    fence: i64,
-    round: &[&Decision],
-) -> Result<Recorded, sqlx::Error> {
+async fn record_round(link: &mut Link, round: &[&Decision]) -> Result<u64, sqlx::Error> {
     let given: Vec<Given<'_>> = round.iter().map(|decision| Given::of(decision)).collect();
-    let (leads, messages): (bool, i64) =
-        sqlx::query_as(include_str!("../../sql/transitions_record.sql"))
-            .bind(instance)
-            .bind(fence)
-            .bind(sqlx::types::Json(given))
-            .fetch_one(connection)
-            .await?;
-    Ok(if leads {
-        Recorded::Written { messages: u64::try_from(messages).unwrap_or(0) }
-    } else {
-        Recorded::Fenced
-    })
+    let given = serde_json::to_value(given).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let query = link.query(include_str!("../../sql/transitions_record.sql")).bind(given);
+    let messages: i64 = query.fetch_one(link.connection()).await?.try_get(0)?;
+    Ok(messages.unsigned_abs())
 }
 
 /// One element of the statement's `$3`.

@@ -1,6 +1,27 @@
-//! Every statement that the daemon sends to Postgres, one module per area, one file in `sql/` each.
-//! No decisions live here, and nothing outside this folder may speak SQL.
-//! Rows come in as the types of `model` and go out to `feed`, `alerting`, `notify` and `lease`.
+//! Every query of the daemon, one file per concern; the SQL itself stands in `sql/`.
+//! No decision is taken here and nothing is kept between calls: that is for `feed`, `engine`,
+//! `alerting`, `notify` and `lease`.
+//! Values of `model` go in and come out; connections come from [`Db`], failures are [`StoreError`].
+//!
+//! **Leader's writes** are one transaction whose *last* statement is [`lease::check_fence`]: it locks
+//! the lease's row until the commit, so that nobody can become leader between the check and the
+//! commit. [`Link::commit_as`] does both.
 
+pub mod channels;
+pub mod diagnose;
+pub mod error;
+pub mod feed;
 pub mod incidents;
+pub mod lease;
+pub mod live;
+pub mod outbox;
+pub mod pool;
+pub mod rollup;
 pub mod rules;
+pub mod runs;
+pub mod secrets;
+pub mod status;
+
+pub use error::{ErrorKind, StoreError};
+pub use lease::Fence;
+pub use pool::{Db, Link, PoolOptions};

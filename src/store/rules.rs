@@ -1,10 +1,11 @@
 //! Alert rules as they stand in the table.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
-use sqlx::{FromRow, PgPool};
+use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
+use super::{Db, StoreError, pool::within};
 use crate::model::{Filter, Metric, Rule, RuleError, Span, TypePattern};
 
 /// The enabled rules, and those that cannot be used.
@@ -21,18 +22,31 @@ pub struct RuleBook {
 /// The number of configuration changes so far.
 ///
 /// # Errors
-/// Whatever the database answers.
-pub async fn config_version(pool: &PgPool) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar(include_str!("../../sql/config_version.sql")).fetch_one(pool).await
+/// When the database does not answer within `limit`.
+pub async fn config_version(db: &Db, limit: Duration) -> Result<i64, StoreError> {
+    within("look for changed rules", limit, async {
+        let mut link = db.link().await?;
+        let query = link.query(include_str!("../../sql/config_version.sql"));
+        let version = query.fetch_one(link.connection()).await?.try_get(0)?;
+        link.commit().await?;
+        Ok(version)
+    })
+    .await
 }
 
 /// Loads every enabled rule; one that cannot be used costs only itself.
 ///
 /// # Errors
-/// Whatever the database answers.
-pub async fn load(pool: &PgPool) -> Result<RuleBook, sqlx::Error> {
-    let rows: Vec<Row> =
-        sqlx::query_as(include_str!("../../sql/rules_enabled.sql")).fetch_all(pool).await?;
+/// When the database does not answer within `limit`.
+pub async fn load(db: &Db, limit: Duration) -> Result<RuleBook, StoreError> {
+    let rows = within("read the rules", limit, async {
+        let mut link = db.link().await?;
+        let query = link.query(include_str!("../../sql/rules_enabled.sql"));
+        let rows = query.fetch_all(link.connection()).await?;
+        link.commit().await?;
+        Ok(rows.iter().map(Row::from_row).collect::<Result<Vec<_>, _>>()?)
+    })
+    .await?;
     let mut book = RuleBook::default();
     for row in rows {
         let (id, description) = (row.rule_id, row.description.clone());
@@ -161,7 +175,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(change: fn(&mut Row), expected: &str) {
+    fn check(change: Change, expected: &str) {
         let mut row = row();
         change(&mut row);
         let text = match row.into_rule() {
@@ -171,9 +185,11 @@ mod tests {
         assert!(text.starts_with(expected), "{text:?} instead of {expected:?}");
     }
 
+    type Change = fn(&mut Row);
+
     #[test]
     fn a_rule_that_slips_past_the_constraints_names_its_field() {
-        let cases: &[(fn(&mut Row), &str)] = &[
+        let cases: &[(Change, &str)] = &[
             (|_| {}, "ok 2"),
             (|row| row.metric = "burn_rate".to_owned(), "metric \"burn_rate\" is not known"),
             (|row| row.window_seconds = 61, "window_seconds must be"),

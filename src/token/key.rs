@@ -126,7 +126,9 @@ impl Jwk {
             qInv: part(self.qi.as_ref())?,
         };
         let unfit = |_| TokenError::Unusable("its RSA parts do not fit each other");
-        KeyPair::from_components(&components).map_err(unfit).and_then(|pair| rsa_encoding_key(&pair))
+        KeyPair::from_components(&components)
+            .map_err(unfit)
+            .and_then(|pair| rsa_encoding_key(&pair))
     }
 }
 

@@ -33,7 +33,7 @@ pub enum TokenError {
     #[error("the claim {0} cannot be given; it is set from the token's own options")]
     Reserved(String),
     /// A token must expire in the future, and within a time that a leak may last.
-    #[error("a token's life must be between 10 seconds and 10 years")]
+    #[error("a token's life must be between 1 second and 10 years")]
     Life,
     /// The key was accepted but could not sign.
     #[error("the token could not be signed")]
@@ -135,7 +135,7 @@ impl TokenSource {
             Self::Signing { algorithm, kid, key } => (*algorithm, kid, key),
         };
         let seconds = life.micros() / 1_000_000;
-        if !(10..=10 * 366 * 86_400).contains(&seconds) {
+        if !(1..=10 * 366 * 86_400).contains(&seconds) {
             return Err(TokenError::Life);
         }
         let issued_at = now.micros().div_euclid(1_000_000);

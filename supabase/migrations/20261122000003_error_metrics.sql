@@ -190,10 +190,12 @@ begin
   if new.message is null or new.message !~ '[^[:space:][:cntrl:]]' then
     new.message := coalesce(error_tracking.message_of(new.metadata), new.error_type);
   end if;
+  -- Space at its beginning would push the text over the cuts that follow.
+  new.message := ltrim(new.message, E' \t\r\n\v\f');
   if length(new.message) > 8192 or error_tracking.may_be_sensitive(new.message, rules) then
     new.message := error_tracking.mask_start(new.message, 2000, rules);
   end if;
-  new.message := error_tracking.one_line(new.message);
+  new.message := coalesce(nullif(error_tracking.one_line(new.message), ''), new.error_type);
   new.fingerprint := error_tracking.fingerprint_of(new.source, new.error_type, new.message);
   return new;
 end $$;

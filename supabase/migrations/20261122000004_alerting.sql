@@ -157,22 +157,6 @@ drop trigger if exists secret_changed on error_tracking.channel_secrets;
 create trigger secret_changed after insert or update or delete on error_tracking.channel_secrets
   for each row execute function error_tracking.channel_secret_changed();
 
-create or replace function error_tracking.channel_changed() returns trigger
-language plpgsql set search_path = '' as
-$$
-begin
-  if (new.kind, new.config, new.enabled) is distinct from (old.kind, old.config, old.enabled) then
-    new.state := 'ok';
-    new.broken_reason := null;
-    new.broken_at := null;
-  end if;
-  return new;
-end $$;
-comment on function error_tracking.channel_changed() is 'A changed channel gets another chance.';
-drop trigger if exists channel_changed on public.alert_channels;
-create trigger channel_changed before update of kind, config, enabled on public.alert_channels
-  for each row execute function error_tracking.channel_changed();
-
 create table if not exists public.alert_rule_channels (
   rule_id uuid not null references public.alert_rules (rule_id) on delete cascade,
   channel_id uuid not null references public.alert_channels (channel_id) on delete cascade,
@@ -197,11 +181,11 @@ begin
   -- Runs with the caller's rights: a rule or channel that they cannot see does not exist for them.
   select r.project_id into new.project_id from public.alert_rules r where r.rule_id = new.rule_id;
   if not found then
-    raise exception 'rule_id: there is no such rule' using errcode = '23503', column = 'rule_id';
+    raise exception 'rule_id: there is no such rule, or you may not see it' using errcode = '42501', column = 'rule_id';
   end if;
   select c.project_id into channel_project from public.alert_channels c where c.channel_id = new.channel_id;
   if not found then
-    raise exception 'channel_id: there is no such channel' using errcode = '23503', column = 'channel_id';
+    raise exception 'channel_id: there is no such channel, or you may not see it' using errcode = '42501', column = 'channel_id';
   end if;
   if channel_project is not null and channel_project is distinct from new.project_id then
     raise exception 'channel_id: the channel belongs to another project' using errcode = '23514', column = 'channel_id';
@@ -325,6 +309,7 @@ comment on column public.alert_incident_events.note is 'What they said.';
 
 create table if not exists public.alert_notifications (
   notification_id uuid primary key default gen_random_uuid(),
+  number bigint generated always as identity,
   incident_id uuid references public.alert_incidents (incident_id) on delete cascade,
   channel_id uuid references public.alert_channels (channel_id) on delete cascade,
   project_id uuid references public.projects (id) on delete cascade,
@@ -351,7 +336,10 @@ create index if not exists idx_alert_notifications_due on public.alert_notificat
 create index if not exists idx_alert_notifications_channel_id on public.alert_notifications (channel_id, created_at desc);
 comment on table public.alert_notifications is 'The outbox: one row per message, written with the decision and kept with every attempt.';
 comment on column public.alert_notifications.notification_id is 'Primary key.';
-comment on column public.alert_notifications.incident_id is 'The incident; null for a test.';
+comment on column public.alert_notifications.number is
+  'The order of decisions: what one incident tells one channel goes out in this order, which a clock could not promise.';
+comment on column public.alert_notifications.incident_id is
+  'The incident; null for a test, and for news of a broken channel, which stands in the payload only.';
 comment on column public.alert_notifications.channel_id is 'Where it goes.';
 comment on column public.alert_notifications.project_id is 'The incident''s project.';
 comment on column public.alert_notifications.transition is 'What it tells.';
@@ -393,11 +381,6 @@ begin
     execute format('create trigger configuration_changed after insert or update or delete on public.%I '
       'for each statement execute function error_tracking.configuration_changed()', t);
   end loop;
-  foreach t in array array['alert_rules', 'alert_channels'] loop
-    execute format('drop trigger if exists touch_updated_at on public.%I', t);
-    execute format('create trigger touch_updated_at before update on public.%I '
-      'for each row execute function error_tracking.touch_updated_at()', t);
-  end loop;
 end $$;
 
 create or replace function error_tracking.display_names(ids uuid[]) returns table (id uuid, name text)
@@ -409,6 +392,26 @@ $$
 $$;
 comment on function error_tracking.display_names(uuid[]) is
   'What people call these projects and workflows; messages show names and not ids.';
+
+drop trigger if exists touch_updated_at on public.alert_rules;
+create trigger touch_updated_at before update on public.alert_rules
+  for each row execute function error_tracking.touch_updated_at();
+
+create or replace function error_tracking.channel_changed() returns trigger
+language plpgsql set search_path = '' as
+$$
+begin
+  new.updated_at := now();
+  new.state := 'ok';
+  new.broken_reason := null;
+  new.broken_at := null;
+  return new;
+end $$;
+comment on function error_tracking.channel_changed() is
+  'A change by a person mends a broken channel; the daemon''s own notes on deliveries are no change.';
+drop trigger if exists touch_updated_at on public.alert_channels;
+create trigger touch_updated_at before update of name, config, enabled on public.alert_channels
+  for each row execute function error_tracking.channel_changed();
 
 -- What a responder does to an incident ---------------------------------------------------------------
 

@@ -36,7 +36,7 @@ comment on column public.error_tracker_status.open_holes is 'Ranges of numbers b
 comment on column public.error_tracker_status.oldest_hole_seconds is 'How long the oldest of them has been open: usually a long transaction elsewhere.';
 comment on column public.error_tracker_status.complete_through is 'Everything committed before then has been counted, but for the holes.';
 comment on column public.error_tracker_status.rows_counted is 'Errors counted since the start.';
-comment on column public.error_tracker_status.rows_repaired is 'Of these, errors that a numbered read brought although the socket was subscribed.';
+comment on column public.error_tracker_status.rows_repaired is 'Of these, errors that a numbered read brought and the subscribed socket did not within 5 s.';
 comment on column public.error_tracker_status.canary_ms is 'How long the last update of this row took to come back through Realtime.';
 comment on column public.error_tracker_status.outbox_depth is 'Messages that are waiting to be sent.';
 comment on column public.error_tracker_status.problems is 'What is wrong, as [{"what", "detail"}]; empty when all is well.';

@@ -112,6 +112,13 @@ async fn dropping_is_enough() {
     eventually("port closed", || !port_open(port)).await;
     eventually("no process left", || processes_of(&dir).is_empty()).await;
     eventually("folder removed", || !dir.exists()).await;
+
+    let mut cluster = Cluster::start(ClusterOptions::temporary(binaries().await)).await.unwrap();
+    let dir = cluster.data_dir().to_owned();
+    cluster.stop_immediate().await.unwrap();
+    assert!(dir.exists(), "a crashed server can be restarted");
+    drop(cluster);
+    assert!(!dir.exists());
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! with every input, and what is to be sent or told comes out as actions.
 
 mod channel;
+mod incoming;
 #[cfg(test)]
 mod tests;
 
@@ -14,12 +15,11 @@ use serde_json::json;
 
 use self::channel::{Channel, Phase};
 use super::{
-    change::{Change, decode_change},
+    change::Change,
     config::{ChannelKind, Timing},
     delivery::RealtimeState,
     errors::{Disposition, Failure, classify},
-    frame::{self, Event, Frame, Vsn},
-    reply::{SUBSCRIBED, parse_reply, parse_system},
+    frame::{self, Vsn},
 };
 
 /// How often a channel may fail to get an answer before the socket is given up.
@@ -288,111 +288,6 @@ impl Session {
         self.push(Some(&join_ref), &reference, topic, "access_token", &payload, out);
     }
 
-    fn frame(&mut self, at: Moment, frame: &Frame<'_>, out: &mut Vec<Action>) {
-        if frame.event == Event::Reply
-            && frame.reference.is_some()
-            && frame.reference.as_deref() == self.heartbeat_pending.as_deref()
-        {
-            self.heartbeat_pending = None;
-            return;
-        }
-        let Some(index) = self.channels.iter().position(|c| c.kind.topic() == frame.topic) else {
-            return;
-        };
-        match frame.event {
-            Event::PostgresChanges => {
-                out.push(Action::Event(SessionEvent::Change(decode_change(frame.payload))));
-            }
-            Event::Reply => self.reply(at, index, frame, out),
-            Event::System if self.channels[index].concerns(frame.join_ref.as_deref()) => {
-                self.system(at, index, frame.payload, out);
-            }
-            Event::Close | Event::Error
-                if self.channels[index]
-                    .concerns(frame.reference.as_deref().or(frame.join_ref.as_deref())) =>
-            {
-                self.channels[index].join_ref = None;
-                let (failure, message) = match frame.event {
-                    Event::Error => (Failure::ChannelCrashed, "the channel crashed"),
-                    _ => (Failure::ChannelClosed, "the server closed the channel"),
-                };
-                self.fail(at, index, classify(failure), message, out);
-            }
-            Event::System | Event::Close | Event::Error | Event::Other => {}
-        }
-    }
-
-    fn reply(&mut self, at: Moment, index: usize, frame: &Frame<'_>, out: &mut Vec<Action>) {
-        let channel = &self.channels[index];
-        let reference = frame.reference.as_deref();
-        if reference.is_none() {
-            return;
-        }
-        let is_join = matches!(channel.phase, Phase::Joining { .. })
-            && channel.join_ref.as_deref() == reference;
-        let is_token = channel.token_ref.as_deref() == reference;
-        if !is_join && !is_token {
-            return;
-        }
-        let reply = parse_reply(frame.payload);
-        if !reply.ok {
-            self.channels[index].join_ref = None;
-            let disposition = match classify(Failure::Reason(&reply.reason)) {
-                // Nothing of this client may be refused without consequence.
-                Disposition::Ignore => Disposition::Retry,
-                disposition => disposition,
-            };
-            return self.fail(at, index, disposition, &reply.reason, out);
-        }
-        if !is_join {
-            return;
-        }
-        if !self.channels[index].is_echoed(&reply.bindings) {
-            // The server only logs a malformed configuration and joins without it.
-            self.leave(index, out);
-            let message = "the server did not accept the subscription that was asked for";
-            return self.fail(at, index, Disposition::RetrySlowly, message, out);
-        }
-        let deadline = at.now + self.timing.subscribe;
-        let subscribed = self.channels[index].joined(deadline);
-        if subscribed {
-            out.push(Action::Event(SessionEvent::Subscribed(self.channels[index].kind)));
-        }
-        if self.channels[index].token_number != self.token_number {
-            self.push_token(index, out);
-        }
-    }
-
-    fn system(&mut self, at: Moment, index: usize, payload: &str, out: &mut Vec<Action>) {
-        let system = parse_system(payload);
-        if system.ok {
-            if system.about_changes && system.message == SUBSCRIBED {
-                self.channels[index].subscribed(out);
-            }
-            return;
-        }
-        let disposition = classify(Failure::Reason(&system.message));
-        let retried = matches!(disposition, Disposition::Retry | Disposition::BackOff { .. });
-        if system.about_changes && retried {
-            // The channel stays, and the server subscribes again after 5 to 10 s.
-            let channel = &mut self.channels[index];
-            channel.phase = Phase::Joined { deadline: at.now + self.timing.subscribe };
-            let (channel, message) = (channel.kind, system.message.into_owned());
-            let trouble = SessionEvent::Trouble { channel, disposition, message };
-            return out.push(Action::Event(trouble));
-        }
-        if disposition == Disposition::Ignore {
-            return;
-        }
-        if system.about_changes {
-            self.leave(index, out);
-        } else {
-            // `phx_close` with this join's reference follows; it is news no more.
-            self.channels[index].join_ref = None;
-        }
-        self.fail(at, index, disposition, &system.message, out);
-    }
-
     /// Takes a channel down and decides when it is joined again.
     fn fail(
         &mut self,
@@ -413,9 +308,7 @@ impl Session {
             Disposition::RefreshToken | Disposition::Retry | Disposition::Ignore => {
                 retry.delay(attempt, at.random)
             }
-            Disposition::BackOff { at_least } => {
-                retry.delay_at_least(attempt, at_least, at.random)
-            }
+            Disposition::BackOff { at_least } => retry.delay_at_least(attempt, at_least, at.random),
             Disposition::RetrySlowly => self.timing.slow_retry.mul_f64(1.0 + 0.2 * at.random),
             Disposition::Stop => self.timing.probe.mul_f64(1.0 + 0.2 * at.random),
         };

@@ -40,6 +40,8 @@ pub struct TestDb {
     pub daemon_url: String,
     /// As `authenticator`, what PostgREST logs in as.
     pub authenticator_url: String,
+    /// As `supabase_admin`, the superuser; what the local server's Realtime and Auth log in as.
+    pub superuser_url: String,
 }
 
 /// What the keeper thread is asked for.
@@ -86,6 +88,7 @@ impl TestDb {
             admin_url: keeper.url(None, &name),
             daemon_url: keeper.url(Some("error_daemon"), &name),
             authenticator_url: keeper.url(Some("authenticator"), &name),
+            superuser_url: keeper.url(Some("supabase_admin"), &name),
             name,
         }
     }
@@ -113,7 +116,7 @@ impl Drop for TestDb {
     }
 }
 
-async fn pool(url: &str) -> PgPool {
+pub async fn pool(url: &str) -> PgPool {
     let options: PgConnectOptions = url.parse().expect("an address");
     PgPoolOptions::new()
         .max_connections(8)
@@ -282,7 +285,8 @@ fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
+/// A variable of the environment.
 #[expect(clippy::disallowed_methods, reason = "test support reads its switches here")]
-fn switch(name: &str) -> Option<String> {
+pub fn switch(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

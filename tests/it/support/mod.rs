@@ -1,8 +1,12 @@
-//! What the integration tests share: databases, waiting for conditions, made-up events.
+//! What the integration tests share: databases, servers that misbehave on command, waiting for conditions.
 //! Nothing here may assert anything about the product, and no test may live here.
 //! Switches come in through environment variables, databases and values go out to the tests.
 
 pub mod db;
+pub mod realtime_client;
+pub mod realtime_server;
+pub mod rest;
+pub mod stack;
 
 use std::time::Duration;
 
@@ -30,6 +34,20 @@ where
             }
             assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what} ({caller})");
             sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Runs statements as they stand; tests that want an answer ask `sqlx` themselves.
+///
+/// # Panics
+/// With PostgreSQL's message.
+#[track_caller]
+pub fn sql<'a>(pool: &'a sqlx::PgPool, statements: &'a str) -> impl Future<Output = ()> + 'a {
+    let caller = std::panic::Location::caller();
+    async move {
+        if let Err(error) = sqlx::raw_sql(sqlx::AssertSqlSafe(statements)).execute(pool).await {
+            panic!("{error} ({caller})\n{statements}");
         }
     }
 }

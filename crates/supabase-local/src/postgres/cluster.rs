@@ -263,6 +263,17 @@ impl Cluster {
     }
 }
 
+impl Drop for Cluster {
+    /// A running server is stopped by its guardian, which also removes a temporary folder; after
+    /// [`Cluster::stop_immediate`] there is no guardian any more.
+    fn drop(&mut self) {
+        if self.guardian.is_none() && self.lifetime == Lifetime::Temporary {
+            // Nobody is left to tell, and the folder is in the system's temporary one.
+            let _ = std::fs::remove_dir_all(self.layout.area());
+        }
+    }
+}
+
 /// Copies embedded binaries into the cluster's folder when its user could not reach them.
 fn reachable_binaries(
     binaries: Binaries,

@@ -13,7 +13,7 @@ pub enum Lifetime {
     Temporary,
 }
 
-/// How to start a [`Cluster`].
+/// How to start a [`super::Cluster`].
 #[derive(Clone, Debug)]
 pub struct ClusterOptions {
     /// The folder that holds everything of this cluster; created where it is missing.
@@ -72,6 +72,9 @@ pub(super) fn server_arguments(data: &Path, port: u16, fsync: bool) -> Vec<Strin
         ("timezone", "UTC"),
         ("search_path", "\"$user\", public, extensions"),
         ("log_line_prefix", "%m [%p] %u@%d "),
+        // Statements and details hold tokens and bodies, which no log may have.
+        ("log_min_error_statement", "panic"),
+        ("log_error_verbosity", "terse"),
         ("logging_collector", "off"),
         ("shared_preload_libraries", ""),
     ] {

@@ -1,0 +1,7 @@
+-- May this instance lead, from now for some seconds? It may when it does already, or nobody does.
+update error_tracking.leases
+   set holder = $1,
+       fence = case when holder = $1 and expires_at > clock_timestamp() then fence else fence + 1 end,
+       expires_at = clock_timestamp() + make_interval(secs => $2)
+ where name = 'leader' and (holder = $1 or holder is null or expires_at <= clock_timestamp())
+returning fence

@@ -1,0 +1,400 @@
+//! The task that owns the engine: one message after the other, one decision after the other.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time,
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::writer::{Batch, Written};
+use crate::{
+    clock::Clock,
+    engine::{Engine, Input, ProjectRates, Rates, RunCount, Stats},
+    feed::FeedOutput,
+    lease::Leadership,
+    model::{OpenIncident, Rule, Span, Transition},
+    store::{Db, Fence, incidents, rules::RuleBook},
+};
+
+/// Decisions go to the writer after this many events at the latest, so that the first of a long
+/// catch-up do not wait for its last.
+const EVENTS_PER_FLUSH: usize = 512;
+
+/// Dashboards show the last hour, whatever the rules need.
+const LIVE_HISTORY: Span = Span::from_secs(3_600);
+
+/// How long the look-up of open incidents may take before it is given up and tried again.
+const RESTORE_LIMIT: Duration = Duration::from_secs(10);
+
+/// What the rest of the daemon asks of the decider.
+#[derive(Debug)]
+pub enum Message {
+    /// New rules, to be taken where the feed's replay with this id begins.
+    Rules {
+        /// The rules.
+        book: RuleBook,
+        /// Runs of the past, for ratio rules whose windows start empty.
+        runs: Vec<RunCount>,
+        /// The replay's id, which the sender asks the feed for next.
+        replay: u64,
+    },
+    /// Further runs were started.
+    Runs(Vec<RunCount>),
+    /// Open incidents, and whether somebody has acknowledged them.
+    Acknowledged(HashMap<Uuid, bool>),
+    /// What is the state of affairs?
+    Inspect(oneshot::Sender<Inspection>),
+}
+
+/// The state of the engine, for `dev`, metrics and tests.
+#[derive(Clone, Debug)]
+pub struct Inspection {
+    /// Counters and gauges.
+    pub stats: Stats,
+    /// Errors in all windows of all rules together.
+    pub total_in_windows: u64,
+    /// Errors in the windows of each rule.
+    pub total_by_rule: HashMap<Uuid, u64>,
+    /// Open incidents with their present values.
+    pub open: Vec<(OpenIncident, f64)>,
+    /// Live rates of all projects.
+    pub rates: Vec<ProjectRates>,
+}
+
+/// Rates that changed and have not been written yet.
+#[derive(Clone, Debug, Default)]
+pub struct LiveBoard(Arc<Mutex<BTreeMap<Option<Uuid>, ProjectRates>>>);
+
+impl LiveBoard {
+    /// Takes everything that waits.
+    #[must_use]
+    pub fn take(&self) -> Vec<ProjectRates> {
+        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *board).into_values().collect()
+    }
+
+    /// Puts rates back that could not be written, where nothing newer has come meanwhile.
+    pub fn put_back(&self, rates: Vec<ProjectRates>) {
+        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for rates in rates {
+            board.entry(rates.project_id).or_insert(rates);
+        }
+    }
+
+    fn put(&self, rates: Vec<ProjectRates>) {
+        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        board.extend(rates.into_iter().map(|rates| (rates.project_id, rates)));
+    }
+}
+
+/// What the decider is connected to.
+pub struct Connections {
+    /// Counted events and the passing of time.
+    pub feed: mpsc::Receiver<FeedOutput>,
+    /// Everything else.
+    pub messages: mpsc::Receiver<Message>,
+    /// Whether this instance leads.
+    pub leadership: Leadership,
+    /// What became of the decisions.
+    pub written: watch::Receiver<Written>,
+    /// Where decisions go.
+    pub decisions: mpsc::Sender<Batch>,
+}
+
+/// The engine and what it needs to decide.
+pub struct Decider {
+    engine: Engine,
+    rates: Rates,
+    board: LiveBoard,
+    db: Db,
+    clock: Clock,
+    rules: Vec<Rule>,
+    /// Whether the history at the start has been replayed.
+    hydrated: bool,
+    /// The fence under which decisions are taken; none while another instance leads.
+    fence: Option<Fence>,
+    /// A fence under which we may lead as soon as history and open incidents are known.
+    candidate: Option<Fence>,
+    pending_rules: Option<(RuleBook, Vec<RunCount>, u64)>,
+    /// Rules whose windows a replay refills, by the replay's id.
+    refilling: HashMap<u64, Vec<Uuid>>,
+    decided: Vec<Transition>,
+}
+
+impl Decider {
+    /// A decider with these rules and empty windows.
+    #[must_use]
+    pub fn new(db: Db, clock: Clock, board: LiveBoard, rules: Vec<Rule>) -> Self {
+        let mut decider = Self {
+            engine: Engine::new(),
+            rates: Rates::default(),
+            board,
+            db,
+            clock,
+            rules: Vec::new(),
+            hydrated: false,
+            fence: None,
+            candidate: None,
+            pending_rules: None,
+            refilling: HashMap::new(),
+            decided: Vec::new(),
+        };
+        decider.take_rules(rules);
+        decider
+    }
+
+    /// The longest history that the rules need.
+    #[must_use]
+    pub fn history_needed(&self) -> Span {
+        self.engine
+            .rules_needing_history()
+            .into_iter()
+            .map(|(_, span)| span)
+            .max()
+            .unwrap_or_default()
+            .max(LIVE_HISTORY)
+    }
+
+    /// Fills the windows of runs before the start.
+    pub fn replay_runs(&mut self, runs: &[RunCount]) {
+        self.engine.step(self.engine.now(), Input::ReplayRuns(runs), &mut self.decided);
+        self.decided.clear();
+    }
+
+    /// Decides until `cancel` is cancelled.
+    pub async fn run(mut self, mut connections: Connections, cancel: CancellationToken) {
+        let mut every_second = time::interval(Duration::from_secs(1));
+        every_second.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+        self.leadership_changed(&connections);
+        loop {
+            self.lead_if_possible(&connections.decisions).await;
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => break,
+                true = connections.leadership.changed() => self.leadership_changed(&connections),
+                Ok(()) = connections.written.changed() => {
+                    let refused = connections.written.borrow_and_update().refused;
+                    if refused.is_some() && refused == self.fence {
+                        self.fence = None;
+                    }
+                }
+                Some(message) = connections.messages.recv() => {
+                    self.message(message, &connections.decisions).await;
+                }
+                output = connections.feed.recv() => match output {
+                    Some(output) => self.output(output, &connections.decisions).await,
+                    None => break,
+                },
+                _ = every_second.tick() => {
+                    self.board.put(self.rates.take_changed(self.clock.database_now()));
+                    self.publish_gauges();
+                }
+            }
+        }
+    }
+
+    async fn output(&mut self, output: FeedOutput, decisions: &mpsc::Sender<Batch>) {
+        match output {
+            FeedOutput::New(events) => {
+                for events in events.chunks(EVENTS_PER_FLUSH) {
+                    for event in events {
+                        let input = match self.fence {
+                            Some(_) => Input::Event(event),
+                            None => Input::Replay(event),
+                        };
+                        self.engine.step(event.received_at, input, &mut self.decided);
+                        self.rates.count(event.received_at, event);
+                    }
+                    self.flush(decisions).await;
+                }
+            }
+            FeedOutput::CompleteThrough(now) => {
+                let input = match self.fence {
+                    Some(_) => Input::Tick,
+                    None => Input::ReplayRuns(&[]),
+                };
+                self.engine.step(now, input, &mut self.decided);
+            }
+            FeedOutput::ReplayBegin { id } => self.replay_begins(id, decisions).await,
+            FeedOutput::Replay { id: 0, events } => {
+                for event in &events {
+                    self.engine.step(event.received_at, Input::Replay(event), &mut self.decided);
+                    self.rates.count(event.received_at, event);
+                }
+                self.decided.clear();
+            }
+            FeedOutput::Replay { id, events } => {
+                let rules = self.refilling.get(&id).map_or(&[][..], Vec::as_slice);
+                for (event, rule_id) in
+                    events.iter().flat_map(|event| rules.iter().map(move |rule| (event, *rule)))
+                {
+                    let input = Input::ReplayFor { rule_id, event };
+                    self.engine.step(self.engine.now(), input, &mut self.decided);
+                }
+            }
+            FeedOutput::ReplayEnd { id: 0 } => {
+                self.hydrated = true;
+                let input = Input::HistoryComplete { rule_id: None };
+                self.engine.step(self.engine.now(), input, &mut self.decided);
+                self.decided.clear();
+            }
+            FeedOutput::ReplayEnd { id } => {
+                for rule_id in self.refilling.remove(&id).unwrap_or_default() {
+                    let input = Input::HistoryComplete { rule_id: Some(rule_id) };
+                    self.engine.step(self.engine.now(), input, &mut self.decided);
+                }
+            }
+            FeedOutput::Reset { .. } => self.reset(),
+        }
+        self.flush(decisions).await;
+    }
+
+    /// New rules are taken here, in between two events of the stream.
+    async fn replay_begins(&mut self, id: u64, decisions: &mpsc::Sender<Batch>) {
+        let Some((book, runs, _)) = self.pending_rules.take_if(|(_, _, replay)| *replay == id)
+        else {
+            return;
+        };
+        let _ = decisions.send(Batch::Rules(book.rules.clone(), book.descriptions)).await;
+        self.take_rules(book.rules);
+        let needing: Vec<Uuid> =
+            self.engine.rules_needing_history().into_iter().map(|(rule, _)| rule).collect();
+        for rule_id in &needing {
+            let input = Input::ReplayRunsFor { rule_id: *rule_id, runs: &runs };
+            self.engine.step(self.engine.now(), input, &mut self.decided);
+        }
+        self.refilling.insert(id, needing);
+    }
+
+    /// The database was set back: every window starts anew, from the history that follows.
+    fn reset(&mut self) {
+        self.engine = Engine::new();
+        self.rates = Rates::default();
+        self.refilling.clear();
+        self.hydrated = false;
+        self.candidate = self.fence.take().or(self.candidate);
+        let rules = std::mem::take(&mut self.rules);
+        self.take_rules(rules);
+    }
+
+    async fn message(&mut self, message: Message, decisions: &mpsc::Sender<Batch>) {
+        match message {
+            Message::Rules { book, runs, replay } => {
+                self.pending_rules = Some((book, runs, replay));
+            }
+            Message::Runs(runs) => {
+                let input = match self.fence {
+                    Some(_) => Input::Runs(&runs),
+                    None => Input::ReplayRuns(&runs),
+                };
+                self.engine.step(self.engine.now(), input, &mut self.decided);
+            }
+            Message::Acknowledged(incidents) => {
+                for (incident_id, acknowledged) in incidents {
+                    let input = Input::Acknowledged { incident_id, acknowledged };
+                    self.engine.step(self.engine.now(), input, &mut self.decided);
+                }
+            }
+            Message::Inspect(reply) => {
+                let _ = reply.send(self.inspect());
+            }
+        }
+        self.flush(decisions).await;
+    }
+
+    /// Gives what was decided to the writer; while another instance leads, that one's word counts.
+    async fn flush(&mut self, decisions: &mpsc::Sender<Batch>) {
+        if self.decided.is_empty() {
+            return;
+        }
+        let transitions = std::mem::take(&mut self.decided);
+        let Some(fence) = self.fence else { return };
+        let now = self.clock.database_now();
+        for transition in &transitions {
+            metrics::histogram!("meshhook_errors_decision_lag_seconds")
+                .record(now.since(transition.at).as_secs_f64().max(0.0));
+        }
+        // The queue is bounded: while the database is slow, events wait in the table.
+        let _ = decisions.send(Batch::Transitions { fence, transitions }).await;
+    }
+
+    fn leadership_changed(&mut self, connections: &Connections) {
+        self.fence = None;
+        self.candidate = connections.leadership.fence();
+    }
+
+    /// Learns which incidents are open; only then may this instance decide.
+    async fn lead_if_possible(&mut self, decisions: &mpsc::Sender<Batch>) {
+        let Some(fence) = self.candidate.filter(|_| self.hydrated) else { return };
+        let open = match incidents::load_open(&self.db, RESTORE_LIMIT).await {
+            Ok(open) => open,
+            Err(error) => {
+                tracing::warn!(%error, "not deciding before the open incidents are known");
+                time::sleep(Duration::from_millis(200)).await;
+                return;
+            }
+        };
+        let _ = decisions.send(Batch::Open(open.clone())).await;
+        self.candidate = None;
+        self.fence = Some(fence);
+        self.engine.step(self.engine.now(), Input::Restore(open), &mut self.decided);
+        self.flush(decisions).await;
+    }
+
+    fn take_rules(&mut self, rules: Vec<Rule>) {
+        let now = self.engine.now();
+        self.engine.step(now, Input::Rules(rules.clone()), &mut self.decided);
+        self.rules = rules;
+    }
+
+    fn inspect(&self) -> Inspection {
+        let total = |rule: &Rule| (rule.id, self.engine.total_of(rule.id));
+        Inspection {
+            stats: self.engine.stats(),
+            total_in_windows: self.engine.total_in_windows(),
+            total_by_rule: self.rules.iter().map(total).collect(),
+            open: self.engine.open_incidents(),
+            rates: self.rates.snapshot(self.clock.database_now()),
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "gauges are floating-point numbers")]
+    fn publish_gauges(&self) {
+        let stats = self.engine.stats();
+        metrics::gauge!("meshhook_errors_rules").set(stats.rules as f64);
+        metrics::gauge!("meshhook_errors_groups").set(stats.groups as f64);
+        metrics::gauge!("meshhook_errors_incidents_open").set(stats.incidents as f64);
+        metrics::counter!("meshhook_errors_groups_overflowed_total").absolute(stats.overflowed);
+    }
+}
+
+/// How other tasks reach a running [`Decider`].
+#[derive(Clone, Debug)]
+pub struct DeciderHandle(mpsc::Sender<Message>);
+
+impl DeciderHandle {
+    /// A handle that sends to `messages`.
+    #[must_use]
+    pub const fn new(messages: mpsc::Sender<Message>) -> Self {
+        Self(messages)
+    }
+
+    /// Sends a message; false where the decider has ended.
+    pub async fn send(&self, message: Message) -> bool {
+        self.0.send(message).await.is_ok()
+    }
+
+    /// The state of affairs; none where the decider has ended.
+    pub async fn inspect(&self) -> Option<Inspection> {
+        let (reply, answer) = oneshot::channel();
+        self.0.send(Message::Inspect(reply)).await.ok()?;
+        answer.await.ok()
+    }
+}

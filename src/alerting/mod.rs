@@ -1,0 +1,14 @@
+//! From counted events to written decisions: the task that owns the engine, and the writer behind it.
+//! No counting, no rule logic (that is `engine`) and no sending (that is `notify`) may appear here.
+//! Messages come in from `feed`, the configuration and the lease; incidents with their messages go out
+//! through `store`, and the outbox's dispatcher is woken.
+
+mod configuration;
+mod decider;
+mod facts;
+mod writer;
+
+pub use configuration::{Configuration, longest_ratio};
+pub use decider::{Connections, Decider, DeciderHandle, Inspection, LiveBoard, Message};
+pub use facts::Narrator;
+pub use writer::{Batch, Writer, Written};

@@ -1,0 +1,181 @@
+//! Writes what the engine decided, in order, and wakes the dispatcher.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    time,
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::facts::Narrator;
+use crate::{
+    backoff::Backoff,
+    model::{OpenIncident, Rule, Transition},
+    store::{
+        Db, Fence, StoreError,
+        incidents::{self, Decision},
+    },
+};
+
+/// How long one statement may take before it is given up and tried again.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// What the writer is told, in the order in which it happened.
+#[derive(Debug)]
+pub enum Batch {
+    /// Decisions of the leader with this fence.
+    Transitions {
+        /// The fence under which they were decided.
+        fence: Fence,
+        /// The decisions, in order of time.
+        transitions: Vec<Transition>,
+    },
+    /// The rules, for their names.
+    Rules(Vec<Rule>, HashMap<Uuid, String>),
+    /// Incidents that are open already.
+    Open(Vec<OpenIncident>),
+}
+
+/// What the writer did last; the decider steps down when it was refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The fence under which a write was last refused.
+    pub refused: Option<Fence>,
+    /// Times that decisions could not be stored for a reason that repeating will not mend.
+    pub rejected: u64,
+}
+
+/// The task that writes.
+pub struct Writer {
+    db: Db,
+    narrator: Narrator,
+    wake: Arc<Notify>,
+    written: watch::Sender<Written>,
+}
+
+impl Writer {
+    /// A writer that wakes the dispatcher through `wake`.
+    #[must_use]
+    pub fn new(db: Db, narrator: Narrator, wake: Arc<Notify>) -> (Self, watch::Receiver<Written>) {
+        let (written, receiver) = watch::channel(Written::default());
+        (Self { db, narrator, wake, written }, receiver)
+    }
+
+    /// Writes until the senders are gone, or `cancel` is cancelled and the queue is empty.
+    pub async fn run(mut self, mut queue: mpsc::Receiver<Batch>, cancel: CancellationToken) {
+        while let Some(batch) = queue.recv().await {
+            match batch {
+                Batch::Rules(rules, descriptions) => {
+                    self.narrator.learn_rules(&rules, &descriptions);
+                }
+                Batch::Open(incidents) => {
+                    for incident in incidents {
+                        if let Some(fired_at) = incident.fired_at {
+                            self.narrator.learn_incident(incident.incident_id, fired_at);
+                        }
+                    }
+                }
+                Batch::Transitions { fence, transitions } => {
+                    self.write(fence, &transitions, &cancel).await;
+                }
+            }
+        }
+    }
+
+    /// Tries until the decisions are stored, or refused because another instance leads.
+    async fn write(
+        &mut self,
+        fence: Fence,
+        transitions: &[Transition],
+        cancel: &CancellationToken,
+    ) {
+        let backoff = Backoff::default();
+        for attempt in 0.. {
+            let error = match self.try_write(fence, transitions).await {
+                Ok(()) => return,
+                Err(error) if is_permanent(&error) => {
+                    self.write_singly(fence, transitions).await;
+                    return;
+                }
+                Err(error) => error,
+            };
+            tracing::warn!(%error, transitions = transitions.len(), "decisions could not be stored yet; trying again");
+            if cancel.is_cancelled() {
+                // They are decided again after the restart, from the same rows.
+                return;
+            }
+            let delay = backoff.delay(attempt, rand::random());
+            tokio::select! {
+                () = time::sleep(delay) => {}
+                () = cancel.cancelled() => {}
+            }
+        }
+    }
+
+    /// One bad decision must not cost the others.
+    async fn write_singly(&mut self, fence: Fence, transitions: &[Transition]) {
+        for transition in transitions {
+            let one = std::slice::from_ref(transition);
+            if let Err(error) = self.try_write(fence, one).await {
+                self.written.send_modify(|written| written.rejected += 1);
+                metrics::counter!("meshhook_errors_decisions_rejected_total").increment(1);
+                tracing::error!(
+                    %error, incident = %transition.incident_id, rule = %transition.rule_id,
+                    "a decision could not be stored and is given up"
+                );
+            }
+        }
+    }
+
+    async fn try_write(
+        &mut self,
+        fence: Fence,
+        transitions: &[Transition],
+    ) -> Result<(), StoreError> {
+        let decisions = self.narrator.decisions(&self.db, transitions).await?;
+        match incidents::record(&self.db, &fence, &decisions, TIME_LIMIT).await {
+            Ok(messages) => {
+                if messages > 0 {
+                    self.wake.notify_one();
+                }
+                log(&decisions);
+                Ok(())
+            }
+            Err(StoreError::FenceLost) => {
+                tracing::warn!(
+                    fence = fence.number,
+                    "another instance leads; decisions were not stored"
+                );
+                self.written.send_modify(|written| written.refused = Some(fence));
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn log(decisions: &[Decision]) {
+    for decision in decisions {
+        let transition = &decision.transition;
+        metrics::counter!(
+            "meshhook_errors_transitions_total", "kind" => transition.kind.as_str()
+        )
+        .increment(1);
+        tracing::info!(
+            incident = %transition.incident_id, rule = decision.rule_name, group = %transition.group_key,
+            level = %transition.level, value = transition.value, threshold = transition.threshold,
+            at = %transition.at, "incident {}", transition.kind
+        );
+    }
+}
+
+/// Whether the database refused the data itself: classes 22 (data) and 23 (integrity).
+fn is_permanent(error: &StoreError) -> bool {
+    let StoreError::Database { source, .. } = error else { return false };
+    source
+        .as_database_error()
+        .and_then(|error| error.code())
+        .is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+}

@@ -1,0 +1,90 @@
+//! `secret` and `send-test`: what an operator does with a channel.
+
+use std::io::Read;
+
+use clap::Args;
+use secrecy::SecretString;
+
+use super::wiring;
+use crate::{
+    clock::Clock,
+    config::{Database, Environment, Notify},
+    error::Error,
+    notify::{Outcome, send_test as send},
+    store::Db,
+};
+
+/// A secret is at most this long, in bytes.
+const SECRET_LIMIT: u64 = 8 * 1024;
+
+/// Store the secret of a channel, read from standard input: a Slack webhook address, or a webhook's
+/// signing secret.
+#[derive(Debug, Args)]
+pub struct SecretArguments {
+    /// The channel's name or id.
+    channel: String,
+}
+
+/// Send a marked test message to a channel and say what its receiver answered.
+#[derive(Debug, Args)]
+pub struct TestArguments {
+    /// The channel's name or id.
+    channel: String,
+}
+
+pub async fn set_secret(
+    arguments: SecretArguments,
+    environment: &Environment,
+) -> Result<(), Error> {
+    let (db, notify) = connect(environment)?;
+    let parts = wiring::notify_parts(&notify, Clock::system())?;
+    let mut text = String::new();
+    std::io::stdin()
+        .take(SECRET_LIMIT)
+        .read_to_string(&mut text)
+        .map_err(|error| Error::failed(format!("the secret cannot be read: {error}")))?;
+    let secret = SecretString::from(text.trim());
+    if text.trim().is_empty() {
+        return Err(Error::failed(
+            "standard input is empty; give the secret there, not as an argument",
+        ));
+    }
+    let channel = parts.channels(&db).find(&arguments.channel).await.map_err(Error::failed)?;
+    parts.secrets(&db)?.set(channel.id, &secret).await.map_err(Error::failed)?;
+    println!("the secret of channel {:?} is stored", channel.name);
+    Ok(())
+}
+
+pub async fn send_test(arguments: TestArguments, environment: &Environment) -> Result<(), Error> {
+    let (db, notify) = connect(environment)?;
+    let parts = wiring::notify_parts(&notify, Clock::system())?;
+    let channels = parts.channels(&db);
+    let dashboard = notify.dashboard_url.as_ref().map(url::Url::as_str);
+    let report = send(&channels, &parts.senders, &arguments.channel, dashboard)
+        .await
+        .map_err(Error::failed)?;
+    if let Some(note) = &report.note {
+        eprintln!("note: {note}");
+    }
+    let channel = &report.channel;
+    match report.outcome {
+        Outcome::Sent { .. } => {
+            println!("channel {channel:?} ({}) accepted the test message", report.kind);
+            Ok(())
+        }
+        Outcome::Retry { reason, .. } => Err(Error::failed(format!(
+            "channel {channel:?} could not be reached this time: {reason}"
+        ))),
+        Outcome::Permanent { reason } => {
+            Err(Error::failed(format!("channel {channel:?} refused the test message: {reason}")))
+        }
+    }
+}
+
+fn connect(environment: &Environment) -> Result<(Db, Notify), Error> {
+    let mut reader = environment.reader();
+    let database = Database::read(&mut reader);
+    let notify = Notify::read(&mut reader);
+    let (database, notify) = reader.finish(database.zip(notify))?;
+    Ok((wiring::database(&database)?, notify))
+}

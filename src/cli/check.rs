@@ -1,0 +1,391 @@
+//! `check`: goes through a deployment line by line and says what to do about each failure.
+
+use std::time::Duration;
+
+use clap::Args;
+use tokio::{sync::mpsc, time};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::wiring;
+use crate::{
+    clock::Clock,
+    config::{
+        Credentials, Database, Environment, Feed, Http, Instance, Notify, Problems, Reader,
+        Reporter, Supabase,
+    },
+    error::Error,
+    notify::probe,
+    realtime::{ChannelKind, RealtimeClient, RealtimeEvent},
+    rest::Select,
+    store::{Db, diagnose},
+};
+
+/// How long one question to the database may take.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// A cold Realtime server takes up to 8 s to subscribe, and holds a refusal back for 5.
+const SUBSCRIBE_LIMIT: Duration = Duration::from_secs(25);
+/// The server's idle poll takes half a second.
+const CANARY_LIMIT: Duration = Duration::from_secs(10);
+
+/// Tables of every migration.
+const TABLES: &[&str] = &[
+    "public.error_access",
+    "public.error_masking_rules",
+    "public.error_metrics",
+    "public.error_groups",
+    "public.error_rate_minutes",
+    "public.error_rate_hours",
+    "public.error_rates_live",
+    "public.alert_rules",
+    "public.alert_channels",
+    "public.alert_rule_channels",
+    "public.alert_silences",
+    "public.alert_incidents",
+    "public.alert_incident_events",
+    "public.alert_notifications",
+    "public.error_tracker_status",
+    "error_tracking.checkpoint",
+    "error_tracking.leases",
+    "error_tracking.channel_secrets",
+    "error_tracking.config_version",
+];
+
+/// Tables that the daemon and the dashboard subscribe to.
+const PUBLISHED: &[&str] = &[
+    "public.error_metrics",
+    "public.alert_incidents",
+    "public.alert_rules",
+    "public.error_rates_live",
+    "public.error_tracker_status",
+];
+
+/// Diagnose a deployment line by line; the exit status is 1 if anything failed.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Leave out the channels.
+    #[arg(long)]
+    no_channels: bool,
+}
+
+/// Prints lines and remembers whether all were well.
+#[derive(Default)]
+struct Report {
+    failed: u32,
+}
+
+impl Report {
+    fn ok(&mut self, what: &str, detail: impl std::fmt::Display) {
+        println!("ok    {what}: {detail}");
+    }
+
+    fn note(&mut self, what: &str, detail: impl std::fmt::Display) {
+        println!("note  {what}: {detail}");
+    }
+
+    fn fail(&mut self, what: &str, detail: impl std::fmt::Display, todo: &str) {
+        self.failed += 1;
+        println!("FAIL  {what}: {detail}");
+        if !todo.is_empty() {
+            println!("      → {todo}");
+        }
+    }
+
+    fn expect(&mut self, what: &str, good: bool, detail: &str, todo: &str) {
+        if good { self.ok(what, detail) } else { self.fail(what, format!("not {detail}"), todo) }
+    }
+}
+
+pub async fn execute(arguments: Arguments, environment: &Environment) -> Result<(), Error> {
+    let mut report = Report::default();
+    let clock = Clock::system();
+    let database = section(&mut report, environment, Database::read);
+    let supabase = section(&mut report, environment, Supabase::read);
+    let credentials = section(&mut report, environment, Credentials::read);
+    let notify = section(&mut report, environment, Notify::read);
+    section(&mut report, environment, |reader| {
+        Some((Http::read(reader), Feed::read(reader), Instance::read(reader)))
+    });
+    if report.failed == 0 {
+        report.ok("variables", "every one that is set can be read");
+    }
+    let db = match &database {
+        Some(config) => check_database(&mut report, config).await,
+        None => None,
+    };
+    if let (Some(supabase), Some(credentials)) = (&supabase, &credentials) {
+        check_rest(&mut report, supabase, credentials, &clock).await;
+        check_realtime(&mut report, supabase, credentials, db.as_ref(), &clock).await;
+    }
+    if let (Some(db), Some(notify), false) = (&db, &notify, arguments.no_channels) {
+        check_channels(&mut report, db, notify, &clock).await;
+    }
+    if report.failed > 0 {
+        return Err(Error::failed(format!("{} of the checks failed", report.failed)));
+    }
+    Ok(())
+}
+
+/// Reads one section on its own, so that a problem with one hides none with another.
+fn section<T>(
+    report: &mut Report,
+    environment: &Environment,
+    read: impl Fn(&mut Reader<'_>) -> Option<T>,
+) -> Option<T> {
+    let mut reader = environment.reader();
+    let value = read(&mut reader);
+    match reader.finish(value) {
+        Ok(value) => Some(value),
+        Err(Problems(problems)) => {
+            for problem in problems {
+                report.fail(problem.variable, problem.text, "");
+            }
+            None
+        }
+    }
+}
+
+async fn check_database(report: &mut Report, config: &Database) -> Option<Db> {
+    let db = match wiring::database(config) {
+        Ok(db) => db,
+        Err(error) => {
+            report.fail("database", error, "write DATABASE_URL as .env.example shows it");
+            return None;
+        }
+    };
+    match diagnose::login(&db, TIME_LIMIT).await {
+        Ok(login) => {
+            let tls = if login.encrypted { "with TLS" } else { "without TLS" };
+            report.ok("database", format!("PostgreSQL {} as {} {tls}", login.major, login.role));
+            report.expect(
+                "login role",
+                login.role == "error_daemon",
+                "error_daemon",
+                "log in as error_daemon, which has no more rights than it needs",
+            );
+        }
+        Err(error) => {
+            let todo = "check host, port, user and password in DATABASE_URL \
+                        (alter role error_daemon password '…')";
+            report.fail("database", error, todo);
+            return None;
+        }
+    }
+    match diagnose::missing_tables(&db, TABLES, TIME_LIMIT).await {
+        Ok(missing) if missing.is_empty() => report.ok("migrations", "every table is there"),
+        Ok(missing) => {
+            let todo = "apply supabase/migrations, for instance by supabase db push";
+            report.fail("migrations", format!("missing {}", missing.join(", ")), todo);
+            return Some(db);
+        }
+        Err(error) => report.fail("migrations", error, ""),
+    }
+    match diagnose::unpublished(&db, PUBLISHED, TIME_LIMIT).await {
+        Ok(missing) if missing.is_empty() => {
+            report.ok("publication", "supabase_realtime is complete")
+        }
+        Ok(missing) => report.fail(
+            "publication",
+            format!("supabase_realtime lacks {}", missing.join(", ")),
+            "apply the last migration again, or alter publication supabase_realtime add table …",
+        ),
+        Err(error) => report.fail("publication", error, ""),
+    }
+    check_rights(report, &db).await;
+    check_instances(report, &db).await;
+    Some(db)
+}
+
+async fn check_rights(report: &mut Report, db: &Db) {
+    let rights = match diagnose::rights(db, TIME_LIMIT).await {
+        Ok(rights) => rights,
+        Err(error) => return report.fail("rights", error, "apply the migrations again"),
+    };
+    let again = "apply the migrations again; they grant error_daemon exactly what it needs";
+    let needed = rights.reads_events && rights.leads && rights.notifies && rights.reads_numbers;
+    report.expect("rights", needed, "enough to count, lead and notify", again);
+    let narrow = !rights.reads_metadata && !rights.deletes_events;
+    report.expect("least privilege", narrow, "without access to metadata, without deleting", again);
+    report.expect(
+        "row-level security",
+        rights.sees_every_row,
+        "hiding rows from the daemon",
+        "the policy tracker_daemon on error_metrics is missing; apply the migrations again",
+    );
+    report.expect(
+        "role switch",
+        rights.granted_to_authenticator,
+        "granted to authenticator",
+        "grant error_daemon, error_reporter to authenticator",
+    );
+}
+
+async fn check_instances(report: &mut Report, db: &Db) {
+    match diagnose::instances(db, TIME_LIMIT).await {
+        Ok(instances) => {
+            let alive: Vec<_> = instances.iter().filter(|i| i.silent_seconds < 30.0).collect();
+            let leader = alive.iter().find(|instance| instance.leader);
+            match leader {
+                Some(leader) => report.ok(
+                    "daemon",
+                    format!("{} leads, {} instances are alive", leader.name, alive.len()),
+                ),
+                None => report.note("daemon", "no instance leads at the moment"),
+            }
+        }
+        Err(error) => report.fail("daemon", error, ""),
+    }
+}
+
+async fn check_rest(
+    report: &mut Report,
+    supabase: &Supabase,
+    credentials: &Credentials,
+    clock: &Clock,
+) {
+    let todo =
+        "check SUPABASE_URL (or SUPABASE_REST_URL), SUPABASE_ANON_KEY and the JWT secret or key";
+    let client = wiring::reporter_client(
+        supabase,
+        &Reporter { token: None },
+        Some(credentials),
+        None,
+        clock.clone(),
+    );
+    let client = match client {
+        Ok(client) => client,
+        Err(error) => return report.fail("PostgREST", error, todo),
+    };
+    let select =
+        Select { table: "error_metrics", columns: "error_id", filters: &[], order: "", limit: 1 };
+    match client.select(&select).await {
+        Ok(_) => report.ok("PostgREST", "takes our tokens, and a reporter may use error_metrics"),
+        Err(error) => report.fail("PostgREST", error, todo),
+    }
+}
+
+async fn check_realtime(
+    report: &mut Report,
+    supabase: &Supabase,
+    credentials: &Credentials,
+    db: Option<&Db>,
+    clock: &Clock,
+) {
+    let todo = "check SUPABASE_URL (or SUPABASE_REALTIME_URL and SUPABASE_REALTIME_HOST), \
+                SUPABASE_ANON_KEY, and the JWT secret or key";
+    if matches!(credentials, Credentials::ServiceKey(_)) {
+        report.note("credentials", wiring::SERVICE_KEY_CONSEQUENCES);
+    }
+    let client = wiring::daemon_minter(credentials, clock.clone())
+        .and_then(|minter| Ok((wiring::realtime_config(supabase)?, minter)))
+        .and_then(|(config, minter)| RealtimeClient::new(config, minter).map_err(Error::failed));
+    let client = match client {
+        Ok((client, _handle)) => client,
+        Err(error) => return report.fail("Realtime", error, todo),
+    };
+    let cancel = CancellationToken::new();
+    let (sender, mut events) = mpsc::channel(64);
+    let task = tokio::spawn(client.run(sender, cancel.clone()));
+    match subscribed(&mut events).await {
+        Ok(took) => {
+            report.ok("Realtime", format!("subscribed after {:.1} s", took.as_secs_f64()));
+            if let Some(db) = db {
+                check_canary(report, db, &mut events).await;
+            }
+        }
+        Err(reason) => report.fail("Realtime", reason, todo),
+    }
+    cancel.cancel();
+    let _ = time::timeout(Duration::from_secs(2), task).await;
+}
+
+/// Waits for both channels; says what went wrong otherwise.
+async fn subscribed(events: &mut mpsc::Receiver<RealtimeEvent>) -> Result<Duration, String> {
+    let began = time::Instant::now();
+    let mut missing: Vec<_> = ChannelKind::ALL.to_vec();
+    let mut last = "no answer".to_owned();
+    while !missing.is_empty() {
+        let left = SUBSCRIBE_LIMIT.saturating_sub(began.elapsed());
+        match time::timeout(left, events.recv()).await {
+            Ok(Some(RealtimeEvent::Subscribed { channel })) => {
+                missing.retain(|kind| *kind != channel)
+            }
+            Ok(Some(RealtimeEvent::Trouble { message, .. })) => last = message,
+            Ok(Some(RealtimeEvent::Disconnected { reason })) => last = reason,
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => return Err(last),
+        }
+    }
+    Ok(began.elapsed())
+}
+
+async fn check_canary(report: &mut Report, db: &Db, events: &mut mpsc::Receiver<RealtimeEvent>) {
+    let id = Uuid::new_v4();
+    match canary(db, id, events).await {
+        Ok(took) => {
+            report.ok("canary", format!("a change came back after {} ms", took.as_millis()))
+        }
+        Err(reason) => report.fail(
+            "canary",
+            reason,
+            "the socket is subscribed but deaf: check that error_daemon may select from \
+             error_tracker_status, and the server's Realtime log",
+        ),
+    }
+    if let Err(error) = diagnose::delete_canary(db, id, TIME_LIMIT).await {
+        report.note("canary", format!("its status row stays until the daemon removes it: {error}"));
+    }
+}
+
+async fn canary(
+    db: &Db,
+    id: Uuid,
+    events: &mut mpsc::Receiver<RealtimeEvent>,
+) -> Result<Duration, String> {
+    let write = || diagnose::write_canary(db, id, TIME_LIMIT);
+    write().await.map_err(|error| error.to_string())?;
+    let began = time::Instant::now();
+    // Only an update is published on that channel, so the row is written twice; and a server that
+    // has just subscribed may miss the first one.
+    for _ in 0..3 {
+        write().await.map_err(|error| error.to_string())?;
+        let deadline = time::Instant::now() + CANARY_LIMIT / 3;
+        while let Ok(event) = time::timeout_at(deadline, events.recv()).await {
+            match event {
+                Some(RealtimeEvent::Canary { instance, .. }) if instance == id => {
+                    return Ok(began.elapsed());
+                }
+                Some(_) => {}
+                None => return Err("the connection ended".to_owned()),
+            }
+        }
+    }
+    Err(format!("no change came back within {} s", CANARY_LIMIT.as_secs()))
+}
+
+async fn check_channels(report: &mut Report, db: &Db, notify: &Notify, clock: &Clock) {
+    let parts = match wiring::notify_parts(notify, clock.clone()) {
+        Ok(parts) => parts,
+        Err(error) => return report.fail("channels", error, ""),
+    };
+    let channels = match parts.channels(db).all().await {
+        Ok(channels) => channels,
+        Err(error) => return report.fail("channels", error, ""),
+    };
+    if channels.is_empty() {
+        report.note("channels", "there is none; nobody will be told of an incident");
+    }
+    for channel in channels {
+        let what = format!("channel {:?}", channel.name);
+        if !channel.enabled {
+            report.note(&what, "is not enabled");
+            continue;
+        }
+        match probe(&parts.senders, &channel).await {
+            Ok(reached) => report.ok(&what, format!("{reached} can be reached")),
+            Err(reason) => {
+                report.fail(&what, reason, "mend the channel, then meshhook-errors send-test")
+            }
+        }
+    }
+}

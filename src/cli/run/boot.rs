@@ -1,0 +1,90 @@
+//! What must be known before the daemon can count: the first answers of the database.
+
+use std::time::Duration;
+
+use tokio::time;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    alerting::longest_ratio,
+    backoff::Backoff,
+    clock::Clock,
+    engine::RunCount,
+    error::Error,
+    model::Span,
+    store::{
+        Db, ErrorKind, StoreError,
+        rules::{self, RuleBook},
+        runs::{self, RunTally},
+    },
+};
+
+/// How long one query may take.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// How far back each poll of the runs looks again, for transactions that were open meanwhile.
+const RUN_OVERLAP: Span = Span::from_secs(120);
+
+/// The configuration in the database as it stood at the start.
+pub struct Start {
+    /// Number of configuration changes.
+    pub version: i64,
+    /// The rules.
+    pub book: RuleBook,
+    /// Runs within the longest window of a ratio rule.
+    pub runs: Vec<RunCount>,
+    /// Knows those runs.
+    pub tally: RunTally,
+}
+
+/// Reads the start, and tries for as long as the database may still come up.
+///
+/// # Errors
+/// When only an operator can help: wrong password, missing migrations, missing rights.
+pub async fn read(db: &Db, clock: &Clock, cancel: &CancellationToken) -> Result<Start, Error> {
+    let backoff = Backoff::default();
+    for attempt in 0.. {
+        let error = match try_read(db, clock).await {
+            Ok(start) => return Ok(start),
+            Err(error) => error,
+        };
+        if error.kind() == ErrorKind::Operator {
+            return Err(Error::failed(advice(&error)));
+        }
+        if attempt == 0 {
+            tracing::warn!(%error, "the database does not answer yet; trying on");
+        }
+        tokio::select! {
+            () = cancel.cancelled() => break,
+            () = time::sleep(backoff.delay(attempt, rand::random())) => {}
+        }
+    }
+    Err(Error::failed("stopped before the database answered"))
+}
+
+async fn try_read(db: &Db, clock: &Clock) -> Result<Start, StoreError> {
+    let version = rules::config_version(db, TIME_LIMIT).await?;
+    let book = rules::load(db, TIME_LIMIT).await?;
+    let now = clock.database_now();
+    let since = now - longest_ratio(&book.rules).unwrap_or_default() - RUN_OVERLAP;
+    let mut tally = RunTally::new(since, RUN_OVERLAP);
+    let counts = runs::count(db, since, now, TIME_LIMIT).await?;
+    let runs = counts.iter().copied().map(RunCount::from).collect();
+    tally.apply(&counts, now);
+    Ok(Start { version, book, runs, tally })
+}
+
+/// What to do about an error that will not go away by itself.
+fn advice(error: &StoreError) -> String {
+    let StoreError::Database { source, .. } = error else { return error.to_string() };
+    let code = source.as_database_error().and_then(|error| error.code()).unwrap_or_default();
+    let todo = match &*code {
+        "28P01" | "28000" => {
+            "check user and password in DATABASE_URL (alter role error_daemon password '…')"
+        }
+        "3D000" => "check the database's name in DATABASE_URL",
+        "42P01" | "3F000" | "42883" => "apply the migrations in supabase/migrations first",
+        "42501" => "log in as error_daemon, and apply the migrations in supabase/migrations",
+        _ => "run `meshhook-errors check` for a diagnosis",
+    };
+    format!("{error}; {todo}")
+}

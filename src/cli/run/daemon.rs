@@ -1,0 +1,324 @@
+//! One instance of the daemon: its parts, started in order and stopped in order.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, mpsc, watch},
+    time,
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    boot,
+    reporting::{self, Reporting},
+    socket,
+};
+use crate::{
+    alerting::{Configuration, Connections, Decider, DeciderHandle, LiveBoard, Narrator, Writer},
+    cli::wiring,
+    clock::Clock,
+    config::{
+        Credentials, Database, Environment, Feed, Http, Instance, Notify as NotifyConfig, Problems,
+        Supabase,
+    },
+    error::Error,
+    feed::{self, FeedHandle, FeedOptions, FeedStatus},
+    http,
+    lease::{self, Leadership, LeaseKeeper, LeaseOptions},
+    notify::{Dispatcher, DispatcherSettings, Mandate},
+    realtime::{RealtimeClient, RealtimeHandle},
+    store::{Db, outbox::Outbox},
+    supervisor::{Supervisor, TaskError},
+    telemetry,
+};
+
+/// How long tasks may take to end after the daemon was told to stop; the lease goes last.
+const GRACE: Duration = Duration::from_millis(4_300);
+/// How long a starting instance waits to learn whether it leads.
+const FIRST_LEASE: Duration = Duration::from_secs(1);
+/// Decisions that may wait for the writer, in batches; more, and the engine waits too.
+const DECISION_BATCHES: usize = 64;
+/// Messages that may wait for the decider.
+const MESSAGES: usize = 16;
+/// Events of the socket that may wait for the feed, in batches.
+const SOCKET_EVENTS: usize = 256;
+
+/// Everything `run` reads from the environment.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Postgres.
+    pub database: Database,
+    /// PostgREST and Realtime.
+    pub supabase: Supabase,
+    /// What tokens are made from.
+    pub credentials: Credentials,
+    /// How messages get out.
+    pub notify: NotifyConfig,
+    /// The daemon's own server.
+    pub http: Http,
+    /// How often the table is read.
+    pub feed: Feed,
+    /// Which instance this is.
+    pub instance: Instance,
+}
+
+impl Settings {
+    /// Reads and checks everything.
+    ///
+    /// # Errors
+    /// Every problem there is.
+    pub fn read(environment: &Environment) -> Result<Self, Problems> {
+        let mut reader = environment.reader();
+        let database = Database::read(&mut reader);
+        let supabase = Supabase::read(&mut reader);
+        let credentials = Credentials::read(&mut reader);
+        let notify = NotifyConfig::read(&mut reader);
+        let http = Http::read(&mut reader);
+        let feed = Feed::read(&mut reader);
+        let instance = Instance::read(&mut reader);
+        let all = (|| {
+            Some(Self {
+                database: database?,
+                supabase: supabase?,
+                credentials: credentials?,
+                notify: notify?,
+                http: http?,
+                feed: feed?,
+                instance: instance?,
+            })
+        })();
+        reader.finish(all)
+    }
+}
+
+/// A running instance.
+pub struct Daemon {
+    address: SocketAddr,
+    instance: Uuid,
+    decider: DeciderHandle,
+    feed_status: watch::Receiver<FeedStatus>,
+    leadership: Leadership,
+    tasks: Supervisor,
+    lease: (Supervisor, CancellationToken),
+    db: Db,
+}
+
+impl Daemon {
+    /// Starts an instance, which runs until `cancel` is cancelled.
+    ///
+    /// # Errors
+    /// When the configuration does not work, or the database says that only an operator can help.
+    pub async fn start(settings: Settings, cancel: CancellationToken) -> Result<Self, Error> {
+        let recorder = telemetry::recorder();
+        let clock = Clock::system();
+        let started_at = clock.now();
+        let instance = Uuid::new_v4();
+        let minter = wiring::daemon_minter(&settings.credentials, clock.clone())?;
+        let realtime = wiring::realtime_config(&settings.supabase)?;
+        let (client, socket_handle) =
+            RealtimeClient::new(realtime, minter).map_err(Error::failed)?;
+        let parts = wiring::notify_parts(&settings.notify, clock.clone())?;
+        let db = wiring::database(&settings.database)?;
+        let start = boot::read(&db, &clock, &cancel).await?;
+        let listener = TcpListener::bind(settings.http.listen).await.map_err(|error| {
+            Error::failed(format!(
+                "HTTP_LISTEN: cannot listen on {}: {error}",
+                settings.http.listen
+            ))
+        })?;
+        let address = listener.local_addr().map_err(Error::failed)?;
+
+        // The lease outlives everything that writes as leader.
+        let lease_cancel = CancellationToken::new();
+        let mut lease_tasks = Supervisor::new(lease_cancel.clone());
+        let (keeper, leadership) = lease::lease(db.clone(), instance, LeaseOptions::default());
+        lease_tasks.spawn_once("lease", keep_lease(keeper, lease_cancel.clone()));
+        let mut first = leadership.clone();
+        let _ = time::timeout(FIRST_LEASE, first.changed()).await;
+
+        let mut tasks = Supervisor::new(cancel.clone());
+        let board = LiveBoard::default();
+        let mut decider =
+            Decider::new(db.clone(), clock.clone(), board.clone(), start.book.rules.clone());
+        decider.replay_runs(&start.runs);
+        let options = FeedOptions {
+            initial_window: decider.history_needed(),
+            tick_quiet: settings.feed.quiet_tick.to_std(),
+            tick_busy: settings.feed.busy_tick.to_std(),
+            ..FeedOptions::default()
+        };
+        let (feed, FeedHandle { inputs, outputs, commands, status }) =
+            feed::feed(db.clone(), clock.clone(), leadership.clone(), options);
+
+        let wake = Arc::new(Notify::new());
+        let mut narrator = Narrator::new(settings.notify.dashboard_url.clone());
+        narrator.learn_rules(&start.book.rules, &start.book.descriptions);
+        let (writer, written) = Writer::new(db.clone(), narrator, Arc::clone(&wake));
+        let (decisions, decisions_there) = mpsc::channel(DECISION_BATCHES);
+        let (messages, messages_there) = mpsc::channel(MESSAGES);
+        let handle = DeciderHandle::new(messages);
+        let (configuration, invalid) = Configuration::new(
+            db.clone(),
+            clock.clone(),
+            (handle.clone(), inputs.clone()),
+            (start.version, &start.book),
+            start.tally,
+        );
+        let connections = Connections {
+            feed: outputs,
+            messages: messages_there,
+            leadership: leadership.clone(),
+            written: written.clone(),
+            decisions,
+        };
+
+        once(&mut tasks, "writer", writer.run(decisions_there, cancel.clone()));
+        once(&mut tasks, "decider", decider.run(connections, cancel.clone()));
+        once(&mut tasks, "configuration", configuration.run(cancel.clone()));
+        once(&mut tasks, "feed", feed.run(cancel.clone()));
+        let outbox = Outbox::new(db.pool().clone());
+        let dispatcher = Dispatcher::new(
+            outbox.clone(),
+            parts.channels(&db),
+            parts.senders,
+            DispatcherSettings::default(),
+        );
+        let mandate = mandate(leadership.clone());
+        once(&mut tasks, "dispatcher", dispatcher.run(wake, mandate, cancel.clone()));
+        start_socket(
+            &mut tasks,
+            instance,
+            client,
+            (inputs.clone(), commands),
+            &socket_handle,
+            &cancel,
+        );
+
+        let reporting = Reporting {
+            instance,
+            name: settings.instance.name,
+            started_at,
+            db: db.clone(),
+            leadership: leadership.clone(),
+            feed: status.clone(),
+            socket: socket_handle.state(),
+            invalid_rules: invalid,
+            written,
+            outbox,
+            feed_inputs: inputs,
+        };
+        let probe = reporting.probe();
+        let server = http::serve(listener, probe, recorder, cancel.clone());
+        tasks.spawn_once("http", async { server.await.map_err(|e| Box::new(e) as TaskError) });
+        once(
+            &mut tasks,
+            "live rates",
+            reporting::live(db.clone(), leadership.clone(), board, cancel.clone()),
+        );
+        once(&mut tasks, "status", reporting.run(cancel));
+        tracing::info!(%instance, %address, rules = start.book.rules.len(), "started");
+        Ok(Self {
+            address,
+            instance,
+            decider: handle,
+            feed_status: status,
+            leadership,
+            tasks,
+            lease: (lease_tasks, lease_cancel),
+            db,
+        })
+    }
+
+    /// Where `/healthz`, `/readyz` and `/metrics` are served.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The instance's id in `error_tracker_status`.
+    #[must_use]
+    pub const fn instance(&self) -> Uuid {
+        self.instance
+    }
+
+    /// For questions about the engine.
+    #[must_use]
+    pub fn decider(&self) -> DeciderHandle {
+        self.decider.clone()
+    }
+
+    /// The feed's state.
+    #[must_use]
+    pub fn feed(&self) -> watch::Receiver<FeedStatus> {
+        self.feed_status.clone()
+    }
+
+    /// Whether it leads.
+    #[must_use]
+    pub fn leadership(&self) -> Leadership {
+        self.leadership.clone()
+    }
+
+    /// Waits until the instance was told to stop and has stopped: what was counted is saved, what was
+    /// sent is recorded, and only then the lease is given back.
+    ///
+    /// # Errors
+    /// When it stopped because one of its tasks failed.
+    pub async fn stopped(self) -> Result<(), Error> {
+        let ended = self.tasks.run(GRACE).await;
+        if !ended.in_time {
+            tracing::warn!("some tasks did not end in time and were aborted");
+        }
+        let (lease, cancel) = self.lease;
+        cancel.cancel();
+        lease.run(Duration::from_secs(2)).await;
+        let _ = time::timeout(Duration::from_millis(500), self.db.close()).await;
+        if ended.failed {
+            return Err(Error::failed("a task failed; the log says which and why"));
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// Runs a task whose end, unless it was cancelled, is the end of the daemon.
+fn once(
+    tasks: &mut Supervisor,
+    name: &'static str,
+    task: impl Future<Output = ()> + Send + 'static,
+) {
+    tasks.spawn_once(name, async move {
+        task.await;
+        Ok(())
+    });
+}
+
+async fn keep_lease(keeper: LeaseKeeper, cancel: CancellationToken) -> Result<(), TaskError> {
+    keeper.run(cancel).await;
+    Ok(())
+}
+
+/// The right to send, as the dispatcher asks for it.
+fn mandate(leadership: Leadership) -> Arc<dyn crate::notify::Leadership> {
+    Arc::new(move || {
+        let fence = leadership.fence()?;
+        let valid_until = leadership.deadline()?;
+        Some(Mandate { holder: fence.holder, fence: fence.number, valid_until })
+    })
+}
+
+fn start_socket(
+    tasks: &mut Supervisor,
+    instance: Uuid,
+    client: RealtimeClient,
+    (inputs, commands): (mpsc::Sender<feed::FeedInput>, mpsc::Receiver<feed::FeedCommand>),
+    handle: &RealtimeHandle,
+    cancel: &CancellationToken,
+) {
+    let (events, events_there) = mpsc::channel(SOCKET_EVENTS);
+    once(tasks, "socket", client.run(events, cancel.clone()));
+    once(tasks, "socket events", socket::forward(instance, events_there, inputs, cancel.clone()));
+    once(tasks, "socket commands", socket::command(commands, handle.clone(), cancel.clone()));
+}

@@ -1,0 +1,53 @@
+//! `run`: the daemon, and how its parts are wired.
+
+mod boot;
+mod daemon;
+mod reporting;
+mod socket;
+
+pub use daemon::{Daemon, Settings};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::{config::Environment, error::Error};
+
+/// Runs until the process is told to stop.
+///
+/// # Errors
+/// The configuration's problems, or what kept the daemon from starting.
+pub async fn execute(environment: &Environment) -> Result<(), Error> {
+    let settings = Settings::read(environment)?;
+    let cancel = CancellationToken::new();
+    stop_on_signal(&cancel)?;
+    let daemon = Daemon::start(settings, cancel).await?;
+    daemon.stopped().await
+}
+
+/// Cancels `cancel` at SIGTERM or Ctrl-C; a second signal ends the process at once.
+///
+/// # Errors
+/// When the signals cannot be listened to.
+pub fn stop_on_signal(cancel: &CancellationToken) -> Result<(), Error> {
+    let listen = |kind| signal(kind).map_err(|error| Error::unavailable("signals", error));
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let cancel = cancel.clone();
+    // This task owns nothing and ends with the runtime.
+    tokio::spawn(async move {
+        for first in [true, false] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if first {
+                tracing::info!("stopping");
+                cancel.cancel();
+            } else {
+                tracing::warn!("told to stop twice; ending at once");
+                std::process::exit(1);
+            }
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! What several subcommands build from the configuration.
+
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Map;
+use uuid::Uuid;
+
+use crate::{
+    clock::Clock,
+    config::{Credentials, Database, Notify, Reporter, Supabase, variables},
+    error::Error,
+    model::Span,
+    notify::{Egress, EgressConfig, Mailer, Senders, SmtpConfig},
+    realtime::{RealtimeConfig, Timing, Vsn},
+    rest::{RestClient, RestConfig},
+    store::{
+        self, Db, PoolOptions,
+        channels::Channels,
+        secrets::{ChannelKey, Secrets},
+    },
+    token::{Claims, Minter, TokenError, TokenSource},
+};
+
+/// Life of the tokens that the daemon mints for itself.
+///
+/// Realtime looks at a token every five minutes at most, so an hour leaves it plenty of renewals
+/// while a leaked one is soon worthless.
+pub const DAEMON_TOKEN_LIFE: Span = Span::from_secs(3600);
+
+/// What follows from running on the service key.
+pub const SERVICE_KEY_CONSEQUENCES: &str = "Realtime is used with the service key, because there is \
+    neither SUPABASE_JWT_SECRET nor SUPABASE_SIGNING_KEY: connections end after 24 hours, and the key \
+    in memory may read and change everything";
+
+/// What tokens are made from.
+pub fn token_source(credentials: &Credentials) -> Result<TokenSource, TokenError> {
+    match credentials {
+        Credentials::Secret(secret) => TokenSource::hs256(secret),
+        Credentials::SigningKey(key, id) => TokenSource::key(key, id.clone()),
+        Credentials::ServiceKey(key) => Ok(TokenSource::fixed(key.clone())),
+    }
+}
+
+/// Tokens with which the daemon logs in to Realtime.
+pub fn daemon_minter(credentials: &Credentials, clock: Clock) -> Result<Arc<Minter>, Error> {
+    let claims = Claims {
+        role: "error_daemon".to_owned(),
+        issuer: "meshhook-errors".to_owned(),
+        extra: Map::new(),
+    };
+    if matches!(credentials, Credentials::ServiceKey(_)) {
+        tracing::warn!("{SERVICE_KEY_CONSEQUENCES}");
+    }
+    let source = token_source(credentials).map_err(Error::failed)?;
+    Ok(Arc::new(Minter::new(source, claims, DAEMON_TOKEN_LIFE, clock)))
+}
+
+/// A PostgREST client that may insert error events: with the configured reporter's token, else with
+/// one minted for `project`.
+pub fn reporter_client(
+    supabase: &Supabase,
+    reporter: &Reporter,
+    credentials: Option<&Credentials>,
+    project: Option<Uuid>,
+    clock: Clock,
+) -> Result<RestClient, Error> {
+    let (source, claims) = match (&reporter.token, credentials) {
+        (Some(token), _) => (TokenSource::fixed(token.clone()), Claims::default()),
+        (None, Some(credentials)) => {
+            (token_source(credentials).map_err(Error::failed)?, reporter_claims(project))
+        }
+        (None, None) => {
+            return Err(Error::failed(
+                "ERROR_REPORTER_TOKEN is not set, nor is anything to mint such a token from",
+            ));
+        }
+    };
+    let minter = Minter::new(source, claims, DAEMON_TOKEN_LIFE, clock);
+    let config = RestConfig::new(supabase.rest_url.clone(), supabase.anon_key.clone());
+    RestClient::new(config, Arc::new(minter)).map_err(Error::failed)
+}
+
+/// Claims of a token that may insert error events, for one project or for any.
+pub fn reporter_claims(project: Option<Uuid>) -> Claims {
+    let mut extra = Map::new();
+    if let Some(project) = project {
+        extra.insert("project_id".to_owned(), project.to_string().into());
+    }
+    Claims { role: "error_reporter".to_owned(), issuer: "meshhook-errors".to_owned(), extra }
+}
+
+/// Where Realtime is, and how long to wait for it.
+pub fn realtime_config(supabase: &Supabase) -> Result<RealtimeConfig, Error> {
+    let extra_root_ca = match &supabase.realtime_ca_file {
+        None => None,
+        Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
+            Error::failed(format!("{}: {error}", variables::SUPABASE_REALTIME_CA_FILE.name))
+        })?),
+    };
+    Ok(RealtimeConfig {
+        url: supabase.realtime_url.clone(),
+        host_header: supabase.realtime_host.clone(),
+        apikey: supabase.anon_key.clone(),
+        vsn: Vsn::V2,
+        timing: Timing::default(),
+        extra_root_ca,
+    })
+}
+
+/// A pool of connections, which connects when it is first used.
+pub fn database(config: &Database) -> Result<Db, Error> {
+    let options = PoolOptions {
+        // Feed, writer, dispatcher, status, configuration and lease may each be busy at once.
+        max_connections: 8,
+        transaction_pooler: Some(config.transaction_pooler),
+        ..PoolOptions::default()
+    };
+    store::pool::connect(config.url.expose_secret(), &options).map_err(Error::failed)
+}
+
+/// The ways out for messages, and the key of the channels' secrets.
+pub struct NotifyParts {
+    /// HTTP and mail.
+    pub senders: Senders,
+    /// Decrypts the channels' secrets, where a key is configured.
+    pub key: Option<ChannelKey>,
+}
+
+impl NotifyParts {
+    /// The channels of a database.
+    pub fn channels(&self, db: &Db) -> Arc<Channels> {
+        Arc::new(Channels::new(db.pool().clone(), self.key.clone()))
+    }
+
+    /// The secrets of its channels.
+    pub fn secrets(&self, db: &Db) -> Result<Secrets, Error> {
+        let missing = || {
+            let variable = &variables::CHANNEL_SECRETS_KEY;
+            Error::failed(format!("{} is not set; {}", variable.name, variable.help))
+        };
+        let key = self.key.clone().ok_or_else(missing)?;
+        Ok(Secrets::new(db.pool().clone(), key))
+    }
+}
+
+/// What messages need to get out.
+pub fn notify_parts(config: &Notify, clock: Clock) -> Result<NotifyParts, Error> {
+    let egress = EgressConfig {
+        allow_plaintext: config.allow_plaintext,
+        allowed_networks: config.allowed_networks.clone(),
+        ..EgressConfig::default()
+    };
+    let egress = Egress::new(egress).map_err(Error::failed)?;
+    let key = config
+        .channel_key
+        .as_ref()
+        .map(ChannelKey::from_base64)
+        .transpose()
+        .map_err(Error::failed)?;
+    let mailer = match (&config.smtp_url, &config.smtp_from) {
+        (Some(url), Some(from)) => {
+            let smtp = SmtpConfig::parse(url, from, None, config.allow_plaintext);
+            Some(Mailer::new(smtp.map_err(Error::failed)?).map_err(Error::failed)?)
+        }
+        _ => None,
+    };
+    Ok(NotifyParts { senders: Senders::new(egress, mailer, clock), key })
+}
+
+/// Prints a token and nothing else, so that a shell can take it.
+pub fn print_secret(secret: &SecretString) {
+    println!("{}", secret.expose_secret());
+}

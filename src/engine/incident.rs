@@ -1,0 +1,238 @@
+//! The life of an incident: pending → firing → resolved, or pending → dropped.
+//!
+//! All of it is one function, [`judge`], of what the window says and what time it is. It is called on
+//! the event (or the runs) for rising edges, at bucket boundaries for falling ones, and when a waiting
+//! time is over.
+
+use uuid::Uuid;
+
+use super::{
+    compiled::{Compiled, Reading},
+    evidence::Tracker,
+};
+use crate::model::{
+    GroupKey, IncidentState, Level, OpenIncident, Timestamp, Transition, TransitionKind,
+};
+
+/// Under which incident ids are made: UUIDv5 of this namespace and rule, group key and beginning.
+pub const INCIDENT_NAMESPACE: Uuid = Uuid::from_u128(0x6f1c_9a52_77d3_4c0e_9b8e_2d41_5ae0_c3f7);
+
+/// An open incident of one group.
+#[derive(Clone, Debug)]
+pub(super) struct Incident {
+    pub id: Uuid,
+    pub key: GroupKey,
+    pub state: IncidentState,
+    pub level: Level,
+    /// The highest level people were told of.
+    pub peak_level: Level,
+    pub started_at: Timestamp,
+    pub fired_at: Option<Timestamp>,
+    pub notified_at: Option<Timestamp>,
+    pub reminders: u32,
+    pub acknowledged: bool,
+    pub peak: f64,
+}
+
+/// What is judged, and when.
+#[derive(Clone, Copy)]
+pub(super) struct Moment<'a> {
+    pub rule: &'a Compiled,
+    pub at: Timestamp,
+    pub reading: Reading,
+    /// Whether a value that has fallen counts now: true at bucket boundaries.
+    pub falling: bool,
+    pub evidence: &'a Tracker,
+}
+
+/// The mutable part of a group that [`judge`] decides about.
+pub(super) struct Subject<'a> {
+    pub incident: &'a mut Option<Box<Incident>>,
+    /// Since when the value has been below the resolve threshold, as far as that is being watched.
+    pub below_since: &'a mut Option<Timestamp>,
+}
+
+/// The id of the incident that began at `started_at`.
+#[must_use]
+pub fn incident_id(rule_id: Uuid, key: &GroupKey, started_at: Timestamp) -> Uuid {
+    let mut name = rule_id.as_bytes().to_vec();
+    name.extend_from_slice(key.to_string().as_bytes());
+    name.extend_from_slice(&started_at.micros().to_be_bytes());
+    Uuid::new_v5(&INCIDENT_NAMESPACE, &name)
+}
+
+impl Incident {
+    /// The incident that begins now.
+    pub fn begin(rule: &Compiled, key: GroupKey, level: Level, at: Timestamp) -> Self {
+        Self {
+            id: incident_id(rule.rule.id, &key, at),
+            key,
+            state: IncidentState::Pending,
+            level,
+            peak_level: level,
+            started_at: at,
+            fired_at: None,
+            notified_at: None,
+            reminders: 0,
+            acknowledged: false,
+            peak: 0.0,
+        }
+    }
+
+    /// The incident as the database knows it.
+    pub fn restore(open: &OpenIncident) -> Self {
+        Self {
+            id: open.incident_id,
+            key: open.group_key.clone(),
+            state: open.state,
+            level: open.level,
+            peak_level: open.peak_level.max(open.level),
+            started_at: open.started_at,
+            fired_at: open.fired_at,
+            notified_at: open.notified_at,
+            reminders: open.reminders,
+            acknowledged: open.acknowledged,
+            peak: open.peak,
+        }
+    }
+
+    /// When the next reminder is due.
+    pub fn reminder_at(&self, rule: &Compiled) -> Option<Timestamp> {
+        let wanted = self.state == IncidentState::Firing
+            && !self.acknowledged
+            && rule.rule.reminder.micros() > 0;
+        let told = self.notified_at.or(self.fired_at).unwrap_or(self.started_at);
+        wanted.then(|| told + rule.rule.reminder)
+    }
+
+    /// When the pending period ends.
+    pub fn pending_until(&self, rule: &Compiled) -> Timestamp {
+        self.started_at + rule.rule.pending
+    }
+
+    /// The transition of this kind at this moment.
+    pub fn tell(&self, moment: Moment<'_>, kind: TransitionKind, threshold: f64) -> Transition {
+        let Reading { errors, runs, .. } = moment.reading;
+        Transition {
+            kind,
+            incident_id: self.id,
+            rule_id: moment.rule.rule.id,
+            group_key: self.key.clone(),
+            state: match kind {
+                TransitionKind::Resolved | TransitionKind::Dropped => IncidentState::Resolved,
+                _ => self.state,
+            },
+            level: self.level,
+            started_at: self.started_at,
+            at: moment.at,
+            value: moment.reading.shown(),
+            threshold,
+            peak: self.peak,
+            reminder: if kind == TransitionKind::Reminder { self.reminders } else { 0 },
+            evidence: moment.evidence.render(errors, runs),
+        }
+    }
+
+    /// How this incident ends now: resolved if people were told of it, dropped if not.
+    pub fn end(&self, moment: Moment<'_>) -> Transition {
+        let kind = match self.state {
+            IncidentState::Pending => TransitionKind::Dropped,
+            _ => TransitionKind::Resolved,
+        };
+        self.tell(moment, kind, moment.rule.resolve)
+    }
+}
+
+/// Decides what becomes of a group's incident at this moment, and says so in `out`.
+///
+/// `key` is asked for when an incident begins. The level is a function of the value: critical while the
+/// critical threshold is reached, else warning where the rule has one.
+pub(super) fn judge(
+    subject: Subject<'_>,
+    moment: Moment<'_>,
+    key: impl FnOnce() -> GroupKey,
+    mut out: Option<&mut Vec<Transition>>,
+) {
+    let Moment { rule, at, reading, .. } = moment;
+    let Subject { incident: place, below_since } = subject;
+    // An empty window can only have come about at a boundary, whenever that is noticed.
+    let falling = moment.falling || reading.errors == 0;
+    let fires_at = reading.value.and_then(|value| rule.level_of(value));
+    let mut say = |transition: Transition| {
+        if let Some(out) = out.as_deref_mut() {
+            out.push(transition);
+        }
+    };
+
+    match reading.below(rule.resolve) {
+        Some(false) => *below_since = None,
+        Some(true) if falling => *below_since = below_since.or(Some(at)),
+        _ => {}
+    }
+    let incident = match place {
+        Some(incident) => incident,
+        None => {
+            let Some(level) = fires_at else { return };
+            *below_since = None;
+            let mut incident = Incident::begin(rule, key(), level, at);
+            if rule.rule.pending.micros() > 0 {
+                incident.peak = reading.shown();
+                say(incident.tell(moment, TransitionKind::Pending, rule.threshold(level)));
+            }
+            place.insert(Box::new(incident))
+        }
+    };
+    // Not every event is judged; the evidence knows the most errors there were in between. For a ratio
+    // that says nothing, but there every event is judged.
+    let highest = match (reading.runs, reading.value) {
+        (None, _) => rule.read(moment.evidence.most(), None).value,
+        (Some(_), value) => value,
+    };
+    if let Some(value) = highest {
+        incident.peak = incident.peak.max(value);
+    }
+
+    if incident.state == IncidentState::Pending {
+        if below_since.is_some() {
+            say(incident.end(moment));
+            *place = None;
+        } else if let Some(level) = fires_at
+            && at >= incident.pending_until(rule)
+        {
+            incident.state = IncidentState::Firing;
+            (incident.level, incident.peak_level) = (level, level);
+            (incident.fired_at, incident.notified_at) = (Some(at), Some(at));
+            say(incident.tell(moment, TransitionKind::Firing, rule.threshold(level)));
+        }
+        return;
+    }
+
+    if below_since.is_some_and(|since| at >= since + rule.rule.keep_firing) {
+        say(incident.end(moment));
+        *place = None;
+        return;
+    }
+    let critical = fires_at == Some(Level::Critical);
+    if critical && incident.level == Level::Warning {
+        incident.level = Level::Critical;
+        let first = incident.peak_level < Level::Critical;
+        let kind = if first { TransitionKind::Escalated } else { TransitionKind::Deescalated };
+        if first {
+            (incident.peak_level, incident.notified_at) = (Level::Critical, Some(at));
+        }
+        say(incident.tell(moment, kind, rule.threshold(Level::Critical)));
+    } else if !critical
+        && falling
+        && (reading.value.is_some() || reading.errors == 0)
+        && incident.level == Level::Critical
+        && rule.rule.warning.is_some()
+    {
+        incident.level = Level::Warning;
+        say(incident.tell(moment, TransitionKind::Deescalated, rule.threshold(Level::Warning)));
+    }
+    if incident.reminder_at(rule).is_some_and(|due| at >= due) {
+        incident.reminders += 1;
+        incident.notified_at = Some(at);
+        say(incident.tell(moment, TransitionKind::Reminder, rule.threshold(incident.level)));
+    }
+}

@@ -1,0 +1,358 @@
+//! The engine: error events in, decisions about incidents out.
+//! No clock, no waiting, no I/O, no logging and no randomness may appear here; one task owns the
+//! [`Engine`] and calls [`Engine::step`].
+//! Events, run counts, rules and restored incidents come in as [`Input`]; what is to be written and
+//! told goes out as [`Transition`]s.
+//!
+//! # Time
+//! Engine time never goes back: an input given with an earlier `now` happens at the latest time known.
+//! For an event the caller passes its `received_at`, for a tick the database's clock. Before an input is
+//! handled, everything that fell due up to `now` (bucket boundaries, ends of pending and keep-firing
+//! periods, reminders) is decided at its own instant and in order, so a catch-up over an hour of rows
+//! gives the same transitions as having run live. The order of transitions of *different* incidents at
+//! one instant is not specified.
+//!
+//! # Windows
+//! 60 buckets plus the current one on a fixed grid. A value covers at least the window and at most 1/60
+//! more. A row counts by its `timestamp`; a late one is added to its own bucket, one older than the
+//! window counts nowhere. Values rise on the event and fall at bucket boundaries, and are judged there.
+//!
+//! # Values
+//! `count` is the errors in the window, `rate` the errors per minute of it, `ratio` errors divided by
+//! the workflow runs started in it. With fewer than `min_runs` runs (at least 1) a ratio has no value:
+//! it then neither fires nor resolves, except that no errors in the window always count as below every
+//! threshold. A value of 0 never fires.
+//!
+//! # Incidents
+//! One open incident per rule and group key; its id is UUIDv5 of rule, key and beginning, so a repeated
+//! decision has the same id and whoever writes it may skip what is there.
+//! - At the first value at or above a threshold: `firing`, or with a pending period `pending`.
+//! - Pending ends with `firing` once the period is over and the value is at or above a threshold at that
+//!   moment or later; it ends with `dropped` as soon as the value is below the resolve threshold. A
+//!   value between the two neither fires nor drops (hysteresis). The level is taken when it fires.
+//! - While firing, the level is critical while the critical threshold is reached, else warning if the
+//!   rule has one. Critical for the first time in an incident is `escalated` (told); every later change
+//!   of level is one `deescalated` entry with the new level (never told), so that the stored level is
+//!   right, also after a restart. Escalation happens at once, de-escalation at bucket boundaries.
+//! - `reminder` each time the reminder interval has passed since people were last told (fired, escalated
+//!   or reminded), unless acknowledged. Taking an acknowledgement back makes an overdue one due at once.
+//! - `resolved` when the value has been below the resolve threshold for the keep-firing period.
+//!
+//! # Starting and taking over
+//! [`Input::Replay`] counts and follows the same rules silently, so a standby that replays what the
+//! leader counts stands where the leader stands. Starting is: `Rules`, `Replay` of the rows (and
+//! `ReplayRuns`) of [`Engine::rules_needing_history`], `HistoryComplete`, `Restore`, and then events and
+//! ticks. After stepping down, simply replay again; before deciding again, `Restore`. A `Restore` is believed about which incidents are
+//! open, hydration about what the windows hold; a group above its threshold without an incident fires
+//! at the next event or tick. Its `now` is the instant up to which rows were replayed: what falls due
+//! between then and the next input is decided at its own instants, what was overdue before is decided
+//! then, once.
+//!
+//! # Changed rules
+//! Changing only thresholds, periods or the name keeps windows and judges at once. Another project,
+//! filter or window starts with empty windows: open incidents are left alone until `HistoryComplete`
+//! for that rule (60 seconds at most) and judged then. Another metric or grouping, and removal, end
+//! them.
+
+pub mod batch;
+mod change;
+mod compiled;
+mod decide;
+mod evidence;
+mod group;
+mod incident;
+mod index;
+mod intern;
+pub mod rates;
+mod ratio;
+mod read;
+mod restore;
+mod runs;
+mod stats;
+mod timers;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use self::{
+    compiled::Compiled,
+    group::{Groups, Parts},
+    index::{Entry, Index},
+    intern::{Interns, Needs},
+    runs::RunWindows,
+    timers::Timers,
+};
+pub use self::{
+    incident::{INCIDENT_NAMESPACE, incident_id},
+    rates::{ProjectRates, Rates},
+    runs::RunCount,
+    stats::{Limits, Stats},
+};
+use crate::model::{ErrorEvent, OpenIncident, Rule, Span, Timestamp, Transition};
+
+/// How long incidents of a changed rule wait for its history at most.
+pub const HOLD: Span = Span::from_secs(60);
+
+/// Everything that can happen to the engine.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// One error event, counted once by whoever feeds (duplicates are that one's business).
+    Event(&'a ErrorEvent),
+    /// An event that somebody else decides or decided about: counts, never tells.
+    Replay(&'a ErrorEvent),
+    /// An event of the past for one rule only, whose windows are being refilled.
+    ReplayFor {
+        /// The rule; others do not see the event.
+        rule_id: Uuid,
+        /// The event; it must not come again as another input.
+        event: &'a ErrorEvent,
+    },
+    /// Further workflow runs were started.
+    Runs(&'a [RunCount]),
+    /// Runs that somebody else decides or decided about.
+    ReplayRuns(&'a [RunCount]),
+    /// Runs of the past for one rule only.
+    ReplayRunsFor {
+        /// The rule; others do not see the runs.
+        rule_id: Uuid,
+        /// The runs.
+        runs: &'a [RunCount],
+    },
+    /// All that is to be replayed for this rule, or for all, has been: its incidents may be judged.
+    HistoryComplete {
+        /// None for all rules.
+        rule_id: Option<Uuid>,
+    },
+    /// Time has moved on and nothing else happened.
+    Tick,
+    /// All enabled rules, in place of the former ones.
+    Rules(Vec<Rule>),
+    /// All incidents that are open in the database, in place of those known here. Those whose rule or
+    /// group no longer exists are ended. Before any `Rules`, they wait for them.
+    Restore(Vec<OpenIncident>),
+    /// Somebody acknowledged an incident or took that back.
+    Acknowledged {
+        /// Which one; unknown ones are ignored.
+        incident_id: Uuid,
+        /// Whether it is acknowledged now.
+        acknowledged: bool,
+    },
+}
+
+/// Whether counting an event leads to a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Decide,
+    /// Only fill windows; judge at the next deciding input.
+    Fill,
+}
+
+/// A rule that an event concerns, and the group in it, if there is one yet.
+#[derive(Clone, Copy, Debug)]
+struct Hit {
+    entry: Entry,
+    group: Option<u32>,
+}
+
+/// All rules, their windows and their incidents. See the [module](self) for what it does.
+#[derive(Debug)]
+pub struct Engine {
+    now: Timestamp,
+    limits: Limits,
+    rules: Vec<Option<Compiled>>,
+    free_rules: Vec<u32>,
+    by_id: HashMap<Uuid, u32>,
+    groups: Groups,
+    interns: Interns,
+    events_index: Index,
+    runs_index: Index,
+    needs: Needs,
+    runs: RunWindows,
+    timers: Timers,
+    /// Open incidents and their groups.
+    open: HashMap<Uuid, u32>,
+    /// Groups to judge at the next deciding input.
+    recheck: Vec<u32>,
+    /// Whether somebody else decides.
+    passive: bool,
+    /// Incidents that were restored before there were rules.
+    waiting: Option<Vec<OpenIncident>>,
+    rules_known: bool,
+    counters: Stats,
+    /// Scratch, kept for its capacity.
+    hits: Vec<Hit>,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Engine {
+    /// An engine without rules, with the default limits.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_limits(Limits::default())
+    }
+
+    /// An engine without rules.
+    #[must_use]
+    pub fn with_limits(limits: Limits) -> Self {
+        Self {
+            now: Timestamp::from_micros(i64::MIN),
+            limits,
+            rules: Vec::new(),
+            free_rules: Vec::new(),
+            by_id: HashMap::new(),
+            groups: Groups::default(),
+            interns: Interns::default(),
+            events_index: Index::default(),
+            runs_index: Index::default(),
+            needs: Needs::default(),
+            runs: RunWindows::default(),
+            timers: Timers::default(),
+            open: HashMap::new(),
+            recheck: Vec::new(),
+            passive: false,
+            waiting: None,
+            rules_known: false,
+            counters: Stats::default(),
+            hits: Vec::new(),
+        }
+    }
+
+    /// Takes one input at `now` and appends what was decided, in order of time, to `out`.
+    pub fn step(&mut self, now: Timestamp, input: Input<'_>, out: &mut Vec<Transition>) {
+        let before = out.len();
+        match input {
+            Input::Event(_) | Input::Runs(_) | Input::Tick => self.take_charge(out),
+            // What is restored was true before anything that falls due only now.
+            Input::Replay(_) | Input::ReplayRuns(_) | Input::Restore(_) => self.stand_by(),
+            _ => {}
+        }
+        self.run_timers(now, out);
+        match input {
+            Input::Event(event) => {
+                self.counters.events += 1;
+                self.count(event, out);
+            }
+            Input::Replay(event) => {
+                self.counters.replayed += 1;
+                self.count(event, out);
+            }
+            Input::ReplayFor { rule_id, event } => {
+                self.counters.replayed += 1;
+                self.fill(rule_id, event, out);
+            }
+            Input::Runs(runs) | Input::ReplayRuns(runs) => {
+                self.count_runs(runs, None, Mode::Decide, out);
+            }
+            Input::ReplayRunsFor { rule_id, runs } => {
+                if let Some(slot) = self.by_id.get(&rule_id).copied() {
+                    self.count_runs(runs, Some(slot), Mode::Fill, out);
+                }
+            }
+            Input::HistoryComplete { rule_id } => self.history_complete(rule_id, out),
+            Input::Tick => {}
+            Input::Rules(rules) => self.set_rules(rules, out),
+            Input::Restore(incidents) => self.restore(incidents, out),
+            Input::Acknowledged { incident_id, acknowledged } => {
+                self.acknowledge(incident_id, acknowledged);
+            }
+        }
+        self.counters.transitions += (out.len() - before) as u64;
+    }
+
+    /// The next instant at which time alone may change something: tick then at the latest. It may be
+    /// too early, never too late.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        if self.recheck.is_empty() { self.timers.next() } else { Some(self.now) }
+    }
+
+    /// Counts an event under all rules.
+    fn count(&mut self, event: &ErrorEvent, out: &mut Vec<Transition>) {
+        let atoms = self.interns.atoms(event, self.needs);
+        let mut hits = std::mem::take(&mut self.hits);
+        hits.clear();
+        self.events_index.matching(&atoms, |entry| hits.push(Hit { entry, group: None }));
+        let mut lowered = None;
+        // All groups are asked for before the first is counted in, so that fetching them overlaps.
+        for hit in &mut hits {
+            hit.group = self.groups.find(hit.entry.slot, &atoms);
+            if let Some(group) = hit.group.and_then(|group| self.groups.get(group)) {
+                std::hint::black_box((group.attention, group.evidence.most()));
+            }
+        }
+        for Hit { entry, group } in &hits {
+            if entry.check {
+                let rule = self.rules.get(entry.slot as usize).and_then(Option::as_ref);
+                if !rule.is_some_and(|rule| rule.accepts(event, &mut lowered)) {
+                    continue;
+                }
+            }
+            match *group {
+                Some(group) => self.count_in(group, event, Mode::Decide, out),
+                None => self.count_new(entry.slot, event, Mode::Decide, out),
+            }
+        }
+        self.hits = hits;
+    }
+
+    /// Counts an event of the past under one rule.
+    fn fill(&mut self, rule_id: Uuid, event: &ErrorEvent, out: &mut Vec<Transition>) {
+        let Some(slot) = self.by_id.get(&rule_id).copied() else { return };
+        if self.rule(slot).is_some_and(|rule| rule.rule.matches(event)) {
+            let mode = if self.passive { Mode::Decide } else { Mode::Fill };
+            self.count_new(slot, event, mode, out);
+        }
+    }
+
+    fn count_in(&mut self, group: u32, event: &ErrorEvent, mode: Mode, out: &mut Vec<Transition>) {
+        let now = self.now;
+        let Some(found) = self.groups.get_mut(group) else { return };
+        found.ring.advance(now);
+        if !found.ring.add(event.timestamp, 1) {
+            self.counters.too_old += 1;
+            return;
+        }
+        found.evidence.record(event, found.ring.total());
+        self.counters.matched += 1;
+        if found.ring.total() >= found.attention {
+            self.noticed(group, mode, out);
+        }
+    }
+
+    /// Counts an event in a group that may not exist yet.
+    #[cold]
+    fn count_new(&mut self, slot: u32, event: &ErrorEvent, mode: Mode, out: &mut Vec<Transition>) {
+        let Some(rule) = self.rule(slot) else { return };
+        if !window::covers(rule.width, self.now, event.timestamp) {
+            self.counters.too_old += 1;
+            return;
+        }
+        let full =
+            rule.groups >= self.limits.groups_per_rule || self.groups.len() >= self.limits.groups;
+        let parts = Parts::of(event);
+        let group = match self.groups.lookup(slot, &parts, &self.interns) {
+            Some(group) => group,
+            None if full => {
+                self.counters.overflowed += 1;
+                self.create(slot, None)
+            }
+            None => self.create(slot, Some(&parts)),
+        };
+        self.count_in(group, event, mode, out);
+        self.schedule(group);
+    }
+
+    fn rule(&self, slot: u32) -> Option<&Compiled> {
+        self.rules.get(slot as usize)?.as_ref()
+    }
+}

@@ -1,0 +1,190 @@
+//! Taking over: from counting along to deciding, with the incidents that the database knows.
+
+use std::collections::HashMap;
+
+use super::{
+    Engine, HOLD,
+    compiled::{Compiled, Reading},
+    decide::{attention, fires},
+    group::{Group, Parts},
+    incident::Incident,
+};
+use crate::model::{GroupKey, IncidentState, OpenIncident, Timestamp, Transition, TransitionKind};
+
+impl Engine {
+    /// From now on somebody else decides.
+    #[inline]
+    pub(super) fn stand_by(&mut self) {
+        if !self.passive {
+            self.become_passive();
+        }
+    }
+
+    #[cold]
+    fn become_passive(&mut self) {
+        self.passive = true;
+        self.recheck.clear();
+        for place in self.places() {
+            if let Some((group, rule)) = self.group_and_rule(place) {
+                group.recheck = false;
+                group.attention = attention(rule, group, true);
+                if group.incident.is_none() {
+                    // Nobody has watched since when it is below; from now on is the safe answer.
+                    group.below_since = None;
+                }
+            }
+            self.judge(place, self.now, false, &mut Vec::new());
+            self.schedule(place);
+        }
+    }
+
+    /// Decides from now on without having been told of open incidents: there are none.
+    #[cold]
+    pub(super) fn go_live(&mut self) {
+        if self.rules_known {
+            self.restore(Vec::new(), &mut Vec::new());
+        }
+    }
+
+    /// Puts `incidents` in place of those known here and decides from now on.
+    pub(super) fn restore(&mut self, incidents: Vec<OpenIncident>, out: &mut Vec<Transition>) {
+        if !self.rules_known {
+            self.waiting = Some(incidents);
+            return;
+        }
+        self.passive = false;
+        let mut shadows = HashMap::new();
+        for place in self.places() {
+            let group = self.groups.get_mut(place);
+            if let Some(shadow) = group.and_then(|group| group.incident.take()) {
+                shadows.insert(place, shadow);
+            }
+        }
+        self.open.clear();
+        for open in incidents {
+            let slot = self.by_id.get(&open.rule_id).copied();
+            let Some((place, fresh)) = slot.and_then(|slot| self.group_of(slot, &open.group_key))
+            else {
+                out.push(orphan(&open, self.now));
+                continue;
+            };
+            let shadow = shadows.remove(&place);
+            self.take_over(place, &open, shadow.as_deref(), fresh);
+        }
+        for place in self.places() {
+            let fires = self.reading(place).is_some_and(|(rule, reading)| fires(rule, reading));
+            if let Some((group, rule)) = self.group_and_rule(place) {
+                group.attention = attention(rule, group, false);
+                if (fires || group.incident.is_some()) && !group.recheck {
+                    group.recheck = true;
+                    self.recheck.push(place);
+                }
+            }
+            self.schedule(place);
+        }
+    }
+
+    /// Gives a group the incident that the database knows, completed by what was seen here: `shadow`
+    /// is the incident that this engine had for the group.
+    fn take_over(
+        &mut self,
+        place: u32,
+        open: &OpenIncident,
+        shadow: Option<&Incident>,
+        fresh: bool,
+    ) {
+        let now = self.now;
+        let Some((_, reading)) = self.reading(place) else { return };
+        let Some((group, rule)) = self.group_and_rule(place) else { return };
+        if group.incident.is_some() {
+            return;
+        }
+        let mut incident = Incident::restore(open);
+        match shadow.filter(|shadow| shadow.started_at >= open.started_at) {
+            Some(shadow) => incident.peak = incident.peak.max(shadow.peak),
+            None => group.evidence.set_most(reading.errors),
+        }
+        let since = group.below_since;
+        group.below_since = match reading.below(rule.resolve) {
+            _ if incident.state == IncidentState::Pending || rule.needs_history => None,
+            // It has been empty for longer than any group is kept for its keep-firing period.
+            Some(true) if fresh => Some(now - rule.rule.keep_firing),
+            // Runs lower a ratio between boundaries, where it does not count yet.
+            Some(true) if rule.is_ratio() => since,
+            Some(true) => Some(since.unwrap_or(now)),
+            Some(false) => None,
+            None => since,
+        };
+        group.evidence.restore(&open.evidence);
+        let (slot, needs_history) = (group.rule, rule.needs_history);
+        if needs_history && let Some(rule) = self.rule_mut(slot) {
+            rule.held_until = Some(now + HOLD);
+        }
+        self.install(place, Box::new(incident));
+    }
+
+    /// Puts an incident into a group that has none.
+    pub(super) fn install(&mut self, place: u32, incident: Box<Incident>) {
+        let Some(group) = self.groups.get_mut(place) else { return };
+        self.open.insert(incident.id, place);
+        group.incident = Some(incident);
+        group.attention = 0;
+        self.schedule(place);
+    }
+
+    /// The group with this key under the rule in `slot`, and whether it had to be made; none if the
+    /// rule does not group like that. `{}` of a rule that groups by something is its overflow group.
+    pub(super) fn group_of(&mut self, slot: u32, key: &GroupKey) -> Option<(u32, bool)> {
+        let fields = &self.rule(slot)?.fields;
+        let before = self.groups.len();
+        let place = if key.is_empty() && !fields.is_empty() {
+            self.create(slot, None)
+        } else {
+            let parts = Parts::parse(key, fields)?;
+            self.create(slot, Some(&parts))
+        };
+        Some((place, self.groups.len() > before))
+    }
+
+    /// What a group's window says now.
+    pub(super) fn reading(&mut self, place: u32) -> Option<(&Compiled, Reading)> {
+        let now = self.now;
+        let group = self.groups.get_mut(place)?;
+        let rule = self.rules.get(group.rule as usize)?.as_ref()?;
+        group.ring.advance(now);
+        let runs = rule.is_ratio().then(|| self.runs.total(group.scope, now));
+        Some((rule, rule.read(group.ring.total(), runs)))
+    }
+
+    fn group_and_rule(&mut self, place: u32) -> Option<(&mut Group, &Compiled)> {
+        let group = self.groups.get_mut(place)?;
+        let rule = self.rules.get(group.rule as usize)?.as_ref()?;
+        Some((group, rule))
+    }
+
+    fn places(&self) -> Vec<u32> {
+        self.groups.all().map(|(place, _)| place).collect()
+    }
+}
+
+/// The end of an incident whose rule or group is no more.
+fn orphan(open: &OpenIncident, now: Timestamp) -> Transition {
+    Transition {
+        kind: match open.state {
+            IncidentState::Pending => TransitionKind::Dropped,
+            _ => TransitionKind::Resolved,
+        },
+        incident_id: open.incident_id,
+        rule_id: open.rule_id,
+        group_key: open.group_key.clone(),
+        state: IncidentState::Resolved,
+        level: open.level,
+        started_at: open.started_at,
+        at: now,
+        value: 0.0,
+        threshold: 0.0,
+        peak: open.peak,
+        reminder: 0,
+        evidence: open.evidence.clone(),
+    }
+}

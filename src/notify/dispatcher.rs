@@ -1,0 +1,217 @@
+//! Takes due messages from the outbox and has each delivered in a task of its own, so that a channel
+//! that is slow or down holds up no other.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::Notify,
+    task::{Id, JoinError, JoinSet},
+    time::{Instant, sleep_until, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    deliver::{Finished, Shared, deliver},
+    metrics,
+    sender::Senders,
+};
+use crate::store::{channels::Channels, outbox::Outbox};
+
+/// The right to send: the leader's lease as this process last saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mandate {
+    /// This instance.
+    pub holder: Uuid,
+    /// The lease's fence.
+    pub fence: i64,
+    /// Until when the lease certainly holds, by this machine's monotonic clock.
+    pub valid_until: Instant,
+}
+
+impl Mandate {
+    /// Whether this mandate continues `earlier` and still holds.
+    #[must_use]
+    pub fn covers(&self, earlier: &Self) -> bool {
+        self.holder == earlier.holder
+            && self.fence == earlier.fence
+            && Instant::now() < self.valid_until
+    }
+}
+
+/// Knows whether this instance leads.
+pub trait Leadership: Send + Sync + 'static {
+    /// The present mandate; none while another instance leads. Must not wait.
+    fn mandate(&self) -> Option<Mandate>;
+}
+
+impl<F: Fn() -> Option<Mandate> + Send + Sync + 'static> Leadership for F {
+    fn mandate(&self) -> Option<Mandate> {
+        self()
+    }
+}
+
+/// How the dispatcher works.
+#[derive(Clone, Debug)]
+pub struct DispatcherSettings {
+    /// How often the outbox is looked at when nobody wakes the dispatcher.
+    pub poll: Duration,
+    /// How many messages are sent at once, over all channels.
+    pub in_flight: usize,
+    /// How long messages on their way may take when the dispatcher is stopped.
+    pub drain: Duration,
+}
+
+impl Default for DispatcherSettings {
+    fn default() -> Self {
+        Self { poll: Duration::from_secs(1), in_flight: 32, drain: Duration::from_secs(4) }
+    }
+}
+
+/// Sends what the outbox holds, while this instance leads.
+pub struct Dispatcher {
+    outbox: Outbox,
+    channels: Arc<Channels>,
+    senders: Senders,
+    settings: DispatcherSettings,
+}
+
+impl Dispatcher {
+    /// A dispatcher over these parts.
+    #[must_use]
+    pub const fn new(
+        outbox: Outbox,
+        channels: Arc<Channels>,
+        senders: Senders,
+        settings: DispatcherSettings,
+    ) -> Self {
+        Self { outbox, channels, senders, settings }
+    }
+
+    /// Sends until `cancel`; then finishes what is on its way and records it.
+    ///
+    /// `wake` is to be notified after each transaction that wrote messages: they go out at once.
+    pub async fn run(
+        self,
+        wake: Arc<Notify>,
+        leadership: Arc<dyn Leadership>,
+        cancel: CancellationToken,
+    ) {
+        let Self { outbox, channels, senders, settings } = self;
+        let shared = Arc::new(Shared { outbox, channels, senders, leadership });
+        let mut flights = Flights::default();
+        let mut complained = false;
+        loop {
+            // Interest is registered before the outbox is read, so that no message waits for a poll.
+            let woken = wake.notified();
+            tokio::pin!(woken);
+            woken.as_mut().enable();
+            let next = match launch(&shared, &settings, &mut flights).await {
+                Ok(next) => {
+                    complained = false;
+                    next
+                }
+                Err(error) => {
+                    if !complained {
+                        tracing::warn!(%error, "the outbox cannot be read; trying again every poll");
+                    }
+                    complained = true;
+                    settings.poll
+                }
+            };
+            let next = Instant::now() + next.min(settings.poll);
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => break,
+                Some(landed) = flights.tasks.join_next_with_id() => flights.landed(landed),
+                () = &mut woken => {}
+                () = sleep_until(next) => {}
+            }
+        }
+        flights.drain(Instant::now() + settings.drain).await;
+    }
+}
+
+/// Starts what is due; returns how long nothing else can become due, as far as the outbox tells.
+async fn launch(
+    shared: &Arc<Shared>,
+    settings: &DispatcherSettings,
+    flights: &mut Flights,
+) -> Result<Duration, sqlx::Error> {
+    let Some(mandate) = shared.leadership.mandate().filter(|mandate| mandate.covers(mandate))
+    else {
+        return Ok(settings.poll);
+    };
+    let free = settings.in_flight.saturating_sub(flights.tasks.len());
+    if free == 0 {
+        // The next landing wakes the loop.
+        return Ok(settings.poll);
+    }
+    let busy = flights.busy();
+    let claimed = shared.outbox.claim(mandate.holder, mandate.fence, &busy, free).await?;
+    let full = claimed.len() == free;
+    for message in claimed {
+        let channel = shared.channels.open(message.channel.clone());
+        let task = flights.tasks.spawn(deliver(Arc::clone(shared), message, mandate));
+        flights.channels.insert(task.id(), channel.id);
+    }
+    if full {
+        return Ok(settings.poll);
+    }
+    let depth = shared.outbox.depth(&flights.busy()).await?;
+    metrics::depth(depth.depth);
+    let due = depth.next_due.map_or(settings.poll, crate::model::Span::to_std);
+    Ok(flights.next_rested().map_or(due, |rested| due.min(rested)))
+}
+
+/// Messages on their way, and channels that rest.
+#[derive(Default)]
+struct Flights {
+    tasks: JoinSet<Finished>,
+    channels: HashMap<Id, Uuid>,
+    resting: HashMap<Uuid, Instant>,
+}
+
+impl Flights {
+    /// Channels to which nothing may be sent now; forgets those that have rested.
+    fn busy(&mut self) -> Vec<Uuid> {
+        let now = Instant::now();
+        self.resting.retain(|_, until| *until > now);
+        self.channels.values().chain(self.resting.keys()).copied().collect()
+    }
+
+    fn next_rested(&self) -> Option<Duration> {
+        let first = self.resting.values().min()?;
+        Some(first.saturating_duration_since(Instant::now()))
+    }
+
+    fn landed(&mut self, landed: Result<(Id, Finished), JoinError>) {
+        match landed {
+            Ok((id, Finished { channel_id, rest })) => {
+                self.channels.remove(&id);
+                if let Some(rest) = rest {
+                    self.resting.insert(channel_id, Instant::now() + rest.to_std());
+                }
+            }
+            Err(error) => {
+                let channel = self.channels.remove(&error.id());
+                // The claim ends by itself and the message is taken again.
+                tracing::error!(%error, ?channel, "a delivery ended without a result");
+            }
+        }
+    }
+
+    /// Waits for what is on its way, but not beyond `deadline`.
+    async fn drain(&mut self, deadline: Instant) {
+        while let Ok(Some(landed)) = timeout_at(deadline, self.tasks.join_next_with_id()).await {
+            self.landed(landed);
+        }
+        if !self.tasks.is_empty() {
+            tracing::warn!(
+                messages = self.tasks.len(),
+                "stopped while messages were on their way; they will be sent again"
+            );
+            self.tasks.shutdown().await;
+        }
+    }
+}

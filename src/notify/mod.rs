@@ -1,0 +1,44 @@
+//! Tells people about incidents: renders each message for its medium, sends it, retries it, and records what came back.
+//! No incident is decided here, and nothing here sees an error's unmasked metadata or logs a secret.
+//! Facts come in as rows of the outbox (through `store`); messages go out over HTTP and SMTP, results back to the outbox.
+
+mod address;
+mod attempt;
+mod deliver;
+pub mod dispatcher;
+pub mod egress;
+pub mod email;
+mod email_body;
+pub mod message;
+pub mod metrics;
+pub mod outcome;
+mod retry_after;
+pub mod schedule;
+pub mod sender;
+mod sentence;
+pub mod slack;
+pub mod smtp;
+mod smtp_config;
+pub mod test_send;
+mod text;
+mod view;
+pub mod webhook;
+
+pub use address::is_public;
+pub use dispatcher::{Dispatcher, DispatcherSettings, Leadership, Mandate};
+pub use egress::{Egress, EgressConfig};
+pub use message::{
+    BrokenChannel, GroupFact, IncidentFacts, MessageKind, MetricKind, NotificationFacts,
+    ProjectFacts, RuleFacts,
+};
+pub use outcome::Outcome;
+pub use sender::Senders;
+pub use sentence::sentence;
+pub use smtp::Mailer;
+pub use smtp_config::{SmtpConfig, SmtpConfigError};
+pub use test_send::{TestReport, probe, send_test};
+
+#[cfg(test)]
+mod rendering_tests;
+#[cfg(test)]
+mod samples;

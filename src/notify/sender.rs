@@ -1,0 +1,228 @@
+//! Brings one message to one channel: renders it for the medium, sends it and judges the answer.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{
+    attempt::Progress,
+    egress::{Egress, EgressError},
+    message::NotificationFacts,
+    outcome::{self, Answer, Outcome},
+    slack,
+    smtp::{MailJob, MailReport, Mailer},
+    text::one_line,
+    webhook,
+};
+use crate::{
+    clock::Clock,
+    store::channels::{Channel, Target},
+};
+
+/// No mail job lasts longer; the claim on a mail outlives it.
+const MAIL_LIMIT: Duration = Duration::from_secs(45);
+
+/// The ways out: HTTP, and mail where a server is configured.
+#[derive(Clone, Debug)]
+pub struct Senders {
+    pub(super) egress: Egress,
+    pub(super) mailer: Option<Mailer>,
+    pub(super) clock: Clock,
+}
+
+/// What came of bringing a message to a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Done, try again, or never.
+    pub outcome: Outcome,
+    /// HTTP status, where there was one.
+    pub status: Option<u16>,
+    /// Mail addresses that have it now.
+    pub accepted: Vec<String>,
+    /// Mail addresses that cannot get it.
+    pub refused: Vec<String>,
+    /// What the operator should know although the message went out.
+    pub note: Option<String>,
+}
+
+impl Senders {
+    /// Ways out over `egress`, and over `mailer` where there is one.
+    #[must_use]
+    pub const fn new(egress: Egress, mailer: Option<Mailer>, clock: Clock) -> Self {
+        Self { egress, mailer, clock }
+    }
+
+    /// Brings a message to a channel.
+    ///
+    /// Ends within 46 s for mail and twice the client's time limit for the others, so that the claim
+    /// on the message (60 s and 30 s) also covers the record of the result.
+    pub(super) async fn send(
+        &self,
+        channel: &Channel,
+        notification_id: Uuid,
+        facts: &NotificationFacts,
+        progress: &Progress,
+    ) -> Delivery {
+        match &channel.target {
+            Err(error) => Delivery::plain(Outcome::permanent(error.to_string()), None),
+            Ok(Target::Slack { url }) => self.slack(url, facts).await,
+            Ok(Target::Webhook { url, secret }) => {
+                self.webhook(url, secret, notification_id, facts).await
+            }
+            Ok(Target::Email { to }) => {
+                let Some(mailer) = &self.mailer else {
+                    return Delivery::plain(Outcome::permanent(NO_MAIL_SERVER), None);
+                };
+                let done = progress.done();
+                let job =
+                    MailJob { notification_id, channel_id: channel.id, facts, to, done: &done };
+                let report = mailer.send(job, Instant::now() + MAIL_LIMIT).await;
+                mail_delivery(report, progress)
+            }
+        }
+    }
+
+    async fn slack(&self, url: &SecretString, facts: &NotificationFacts) -> Delivery {
+        let url = url.expose_secret();
+        let mut answer = self.egress.post(url, &[], slack::render(facts).to_string()).await;
+        // A message without its blocks is better than none.
+        if answer.as_ref().is_ok_and(outcome::slack_refused_form) {
+            answer = self.egress.post(url, &[], slack::plain(facts).to_string()).await;
+        }
+        let now = self.clock.now();
+        Delivery::over_http(answer, &[url], |answer| outcome::of_slack(answer, now))
+    }
+
+    async fn webhook(
+        &self,
+        url: &str,
+        secret: &SecretString,
+        id: Uuid,
+        facts: &NotificationFacts,
+    ) -> Delivery {
+        let now = self.clock.now();
+        let body = webhook::body(id, facts);
+        let headers = match webhook::headers(id, now, &body, secret) {
+            Ok(headers) => headers,
+            Err(error) => return Delivery::plain(Outcome::permanent(error.to_string()), None),
+        };
+        let secrets = [secret.expose_secret(), headers[2].1.as_str()];
+        let answer = self.egress.post(url, &headers, body).await;
+        Delivery::over_http(answer, &secrets, |answer| outcome::of_webhook(answer, now))
+    }
+}
+
+/// What an email channel without a mail server is told.
+pub(super) const NO_MAIL_SERVER: &str =
+    "the daemon has no mail server; configure one, or remove the email channel";
+
+impl Delivery {
+    fn plain(outcome: Outcome, status: Option<u16>) -> Self {
+        Self { outcome, status, accepted: Vec::new(), refused: Vec::new(), note: None }
+    }
+
+    fn over_http(
+        answer: Result<Answer, EgressError>,
+        secrets: &[&str],
+        judge: impl FnOnce(&Answer) -> Outcome,
+    ) -> Self {
+        match answer {
+            Ok(mut answer) => {
+                answer.body = without_secrets(&answer.body, secrets);
+                Self::plain(judge(&answer), Some(answer.status))
+            }
+            Err(error) => Self::plain(error.outcome(), None),
+        }
+    }
+}
+
+/// Some servers repeat the path or headers of a request in their answer; reasons are shown to
+/// people who may not see the secrets in them.
+fn without_secrets(body: &str, secrets: &[&str]) -> String {
+    let mut body = body.to_owned();
+    for secret in secrets {
+        let path = url::Url::parse(secret).ok().map(|url| url.path().to_owned());
+        for part in [Some((*secret).to_owned()), path].into_iter().flatten() {
+            if part.len() >= 8 {
+                body = body.replace(&part, "[masked]");
+            }
+        }
+        // The parts of a path are secret even where the answer shortens it.
+        for part in secret.split('/').filter(|part| part.len() >= 16) {
+            body = body.replace(part, "[masked]");
+        }
+    }
+    body
+}
+
+/// One outcome for a mail to several people: whoever can still get it decides.
+fn mail_delivery(report: MailReport, progress: &Progress) -> Delivery {
+    let list = |list: &[(String, String)]| {
+        let parts: Vec<_> =
+            list.iter().map(|(address, reason)| format!("{address}: {reason}")).collect();
+        one_line(&parts.join("; "), outcome::REASON_MAX)
+    };
+    let outcome = if !report.deferred.is_empty() {
+        Outcome::retry(list(&report.deferred))
+    } else if let Some((_, answer)) = report.accepted.last() {
+        Outcome::Sent { receipt: Some(answer.clone()) }
+    } else if !progress.accepted.is_empty() {
+        Outcome::Sent { receipt: None }
+    } else {
+        Outcome::permanent(list(&report.refused))
+    };
+    let note = (!report.refused.is_empty()).then(|| list(&report.refused));
+    let addresses = |list: Vec<(String, String)>| list.into_iter().map(|(to, _)| to).collect();
+    Delivery {
+        outcome,
+        status: None,
+        accepted: addresses(report.accepted),
+        refused: addresses(report.refused),
+        note,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(addresses: &str) -> Vec<(String, String)> {
+        addresses.split_whitespace().map(|to| (to.to_owned(), "why".to_owned())).collect()
+    }
+
+    #[test]
+    fn a_mail_is_done_when_nobody_can_still_get_it() {
+        let cases = [
+            ("a", "", "", "", "sent"),
+            ("a", "b", "", "", "sent"),
+            ("a", "b", "c", "", "retry"),
+            ("", "a b", "", "", "permanent"),
+            ("", "b", "", "a", "sent"),
+            ("", "", "b", "a", "retry"),
+        ];
+        for (accepted, refused, deferred, before, outcome) in cases {
+            let report = MailReport {
+                accepted: list(accepted),
+                refused: list(refused),
+                deferred: list(deferred),
+            };
+            let progress = Progress {
+                accepted: before.split_whitespace().map(str::to_owned).collect(),
+                ..Progress::default()
+            };
+            assert_eq!(mail_delivery(report, &progress).outcome.as_str(), outcome);
+        }
+    }
+
+    #[test]
+    fn an_answer_that_repeats_the_address_keeps_the_secret() {
+        let url = "https://hooks.example/services/T000/B000/abcdefghijklmnop1234";
+        let masked = without_secrets(
+            "Cannot POST /services/T000/B000/abcdefghijklmnop1234 (…/abcdefghijklmnop1234)",
+            &[url],
+        );
+        assert_eq!(masked, "Cannot POST [masked] (…/[masked])");
+    }
+}

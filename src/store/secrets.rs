@@ -1,0 +1,199 @@
+//! Secrets of channels: encrypted before they reach the database, decrypted only in this process.
+
+use std::{fmt, sync::Arc};
+
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    rand,
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::{PgPool, Row as _};
+use uuid::Uuid;
+
+/// The key that channel secrets are encrypted with (AES-256-GCM); kept in the daemon's environment.
+#[derive(Clone)]
+pub struct ChannelKey(Arc<LessSafeKey>);
+
+/// Why a secret cannot be stored or read.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The key's text is not 32 bytes in base64.
+    #[error("the channel key must be 32 bytes in base64; make one with: openssl rand -base64 32")]
+    BadKey,
+    /// The secret was encrypted with another key or for another channel, or was changed.
+    #[error(
+        "the channel's secret cannot be decrypted: it was stored with another channel key, or \
+         changed in the database; use the key it was stored with, or set the secret again"
+    )]
+    WrongKey,
+    /// A stored secret is not text.
+    #[error("the channel's secret is not text; set it again")]
+    NotText,
+    /// The channel has no secret.
+    #[error("the channel has no secret; set one")]
+    Missing,
+    /// There is no such channel.
+    #[error("there is no channel {0}")]
+    NoChannel(Uuid),
+    /// The machine gave no random numbers, or encryption failed.
+    #[error("the secret could not be encrypted")]
+    Encrypt,
+    /// The database could not be asked.
+    #[error("channel secrets: {0}")]
+    Database(#[from] sqlx::Error),
+}
+
+impl ChannelKey {
+    /// Reads 32 bytes in base64 (standard alphabet, with padding).
+    ///
+    /// # Errors
+    /// [`SecretError::BadKey`] for anything else.
+    pub fn from_base64(text: &SecretString) -> Result<Self, SecretError> {
+        let bytes =
+            STANDARD.decode(text.expose_secret().trim()).map_err(|_| SecretError::BadKey)?;
+        let key = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| SecretError::BadKey)?;
+        Ok(Self(Arc::new(LessSafeKey::new(key))))
+    }
+
+    /// Encrypts `plaintext` for one channel; the result fits no other.
+    ///
+    /// # Errors
+    /// [`SecretError::Encrypt`] where the machine gives no random numbers.
+    pub fn seal(&self, channel_id: Uuid, plaintext: &str) -> Result<Sealed, SecretError> {
+        let mut nonce = [0; NONCE_LEN];
+        rand::fill(&mut nonce).map_err(|_| SecretError::Encrypt)?;
+        let mut ciphertext = plaintext.as_bytes().to_vec();
+        self.0
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(channel_id.as_bytes()),
+                &mut ciphertext,
+            )
+            .map_err(|_| SecretError::Encrypt)?;
+        Ok(Sealed { nonce: nonce.to_vec(), ciphertext })
+    }
+
+    /// Decrypts what [`ChannelKey::seal`] made for the same channel.
+    ///
+    /// # Errors
+    /// [`SecretError::WrongKey`] where key or channel differ or a byte was changed.
+    pub fn open(&self, channel_id: Uuid, sealed: &Sealed) -> Result<SecretString, SecretError> {
+        let nonce =
+            Nonce::try_assume_unique_for_key(&sealed.nonce).map_err(|_| SecretError::WrongKey)?;
+        let mut buffer = sealed.ciphertext.clone();
+        let plaintext = self
+            .0
+            .open_in_place(nonce, Aad::from(channel_id.as_bytes()), &mut buffer)
+            .map_err(|_| SecretError::WrongKey)?;
+        let text = std::str::from_utf8(plaintext).map_err(|_| SecretError::NotText)?;
+        Ok(SecretString::from(text))
+    }
+}
+
+impl fmt::Debug for ChannelKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChannelKey(…)")
+    }
+}
+
+/// An encrypted secret as `error_tracking.channel_secrets` keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// 12 bytes, drawn anew for each secret.
+    pub nonce: Vec<u8>,
+    /// Ciphertext followed by the 16-byte tag.
+    pub ciphertext: Vec<u8>,
+}
+
+/// The table of channel secrets.
+#[derive(Clone, Debug)]
+pub struct Secrets {
+    pool: PgPool,
+    key: ChannelKey,
+}
+
+impl Secrets {
+    /// The secrets behind `pool`, encrypted with `key`.
+    #[must_use]
+    pub const fn new(pool: PgPool, key: ChannelKey) -> Self {
+        Self { pool, key }
+    }
+
+    /// Stores the secret of a channel (a Slack webhook address, or a webhook's signing secret),
+    /// in place of an earlier one; the channel counts as mended.
+    ///
+    /// # Errors
+    /// Where there is no such channel, or the database cannot be asked.
+    pub async fn set(&self, channel_id: Uuid, plaintext: &SecretString) -> Result<(), SecretError> {
+        let sealed = self.key.seal(channel_id, plaintext.expose_secret())?;
+        let mut tx = self.pool.begin().await?;
+        sqlx::query(include_str!("../../sql/channel_secret_set.sql"))
+            .bind(channel_id)
+            .bind(sealed.nonce)
+            .bind(sealed.ciphertext)
+            .execute(&mut *tx)
+            .await
+            .map_err(|error| match error.as_database_error() {
+                Some(cause) if cause.is_foreign_key_violation() => {
+                    SecretError::NoChannel(channel_id)
+                }
+                _ => error.into(),
+            })?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The secret of a channel.
+    ///
+    /// # Errors
+    /// Where there is none, it cannot be decrypted, or the database cannot be asked.
+    pub async fn get(&self, channel_id: Uuid) -> Result<SecretString, SecretError> {
+        let mut tx = self.pool.begin().await?;
+        let row = sqlx::query(include_str!("../../sql/channel_secret_get.sql"))
+            .bind(channel_id)
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or(SecretError::Missing)?;
+        tx.commit().await?;
+        let sealed = Sealed { nonce: row.try_get(0)?, ciphertext: row.try_get(1)? };
+        self.key.open(channel_id, &sealed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(byte: u8) -> ChannelKey {
+        ChannelKey::from_base64(&STANDARD.encode([byte; 32]).into()).expect("a key")
+    }
+
+    #[test]
+    fn what_is_sealed_opens_with_the_same_key_for_the_same_channel_only() {
+        let channel = Uuid::from_u128(1);
+        let sealed = key(1).seal(channel, "https://hooks.example/T/B/x").expect("sealed");
+        let opened = key(1).open(channel, &sealed).expect("opened");
+        assert_eq!(opened.expose_secret(), "https://hooks.example/T/B/x");
+        assert_ne!(key(1).seal(channel, "same").ok(), key(1).seal(channel, "same").ok());
+
+        let wrong = |result: Result<SecretString, SecretError>| {
+            assert!(matches!(result, Err(SecretError::WrongKey)), "{result:?}");
+        };
+        wrong(key(2).open(channel, &sealed));
+        wrong(key(1).open(Uuid::from_u128(2), &sealed));
+        for index in 0..sealed.ciphertext.len() {
+            let mut changed = sealed.clone();
+            changed.ciphertext[index] ^= 1;
+            wrong(key(1).open(channel, &changed));
+        }
+        wrong(key(1).open(channel, &Sealed { nonce: vec![1; 5], ..sealed }));
+    }
+
+    #[test]
+    fn a_key_must_have_32_bytes() {
+        for text in ["", "abc", &STANDARD.encode([0; 31]), &STANDARD.encode([0; 33]), "%%%"] {
+            let error = ChannelKey::from_base64(&text.into());
+            assert!(matches!(error, Err(SecretError::BadKey)), "{text}");
+        }
+    }
+}

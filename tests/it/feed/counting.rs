@@ -1,0 +1,227 @@
+//! Every committed row is counted once, whatever its writer does.
+
+use std::time::Duration;
+
+use meshhook_errors::feed::{FeedInput, FeedOptions};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::harness::*;
+use crate::support::{db::TestDb, eventually};
+
+/// Writers that commit out of order, roll back, repeat themselves and use savepoints.
+async fn write_chaos(test: &TestDb, writers: u64, transactions: usize) {
+    let mut tasks = JoinSet::new();
+    for writer in 0..writers {
+        let admin = test.admin().await;
+        tasks.spawn(async move {
+            let mut random = StdRng::seed_from_u64(writer);
+            for n in 0..transactions {
+                let mut transaction = admin.begin().await.unwrap();
+                for row in 0..random.random_range(1..6) {
+                    insert_within(&mut transaction, n + row, None).await;
+                    if random.random_bool(0.2) {
+                        tokio::time::sleep(Duration::from_millis(random.random_range(0..8))).await;
+                    }
+                }
+                if random.random_bool(0.2) {
+                    sqlx::raw_sql(
+                        "savepoint s; insert into public.error_metrics (source, error_type) values ('worker', 'input'); rollback to s",
+                    )
+                    .execute(&mut *transaction)
+                    .await
+                    .unwrap();
+                }
+                if random.random_bool(0.25) {
+                    transaction.rollback().await.unwrap();
+                    continue;
+                }
+                transaction.commit().await.unwrap();
+                if random.random_bool(0.3) {
+                    // The repeat draws a number and adds nothing.
+                    sqlx::query(
+                        "insert into public.error_metrics (error_id, source, error_type)
+                         select error_id, 'worker', 'input' from public.error_metrics limit 3
+                         on conflict (error_id) do nothing",
+                    )
+                    .execute(&admin)
+                    .await
+                    .unwrap();
+                }
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
+    }
+}
+
+/// The same promise with tiny pages, through a pooler, and while connections are cut.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chaos_is_counted_exactly() {
+    let tiny = FeedOptions { page_rows: 7, page_ranges: 3, save_rows: 11, ..quick_feed() };
+    for (what, options, pooler, cut) in [
+        ("plain", quick_feed(), false, false),
+        ("tiny pages", tiny, false, false),
+        ("pooler, connections cut", quick_feed(), true, true),
+    ] {
+        let test = TestDb::new().await;
+        let admin = test.admin().await;
+        let instance = Instance::with_db(daemon_db(&test, pooler), options);
+        let cutter = admin.clone();
+        let mut background = JoinSet::new();
+        if cut {
+            background.spawn(async move {
+                loop {
+                    tokio::time::sleep(Duration::from_millis(150)).await;
+                    scalar(
+                        &cutter,
+                        "select count(pg_terminate_backend(pid)) from pg_stat_activity
+                       where usename = 'error_daemon' and datname = current_database()",
+                    )
+                    .await;
+                }
+            });
+        }
+        write_chaos(&test, 6, 25).await;
+        background.shutdown().await;
+        instance.settled(&admin).await;
+        assert!(instance.status.borrow().proven_empty > 0, "{what}: nothing was proven empty");
+        assert_exact(&admin, &instance.new_numbers()).await;
+        let counted = instance.status.borrow().rows_counted;
+        assert_eq!(counted, instance.new_numbers().len() as u64, "{what}");
+        instance.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_long_transaction_holds_back_only_its_own_rows() {
+    let test = TestDb::new().await;
+    let admin = test.admin().await;
+    let instance = Instance::start(&test, quick_feed());
+    instance.status_shows("caught up", |status| status.caught_up).await;
+
+    let mut long = admin.begin().await.unwrap();
+    let held = insert_within(&mut long, 0, None).await;
+    let mut undone = admin.begin().await.unwrap();
+    insert_within(&mut undone, 0, None).await;
+    undone.rollback().await.unwrap();
+    let mut others = Vec::new();
+    let begun = tokio::time::Instant::now();
+    while begun.elapsed() < Duration::from_millis(2_500) {
+        others.push(insert(&admin, others.len()).await);
+        let known = others.len();
+        eventually("a committed row is given out", async || {
+            (instance.new_numbers().len() == known).then_some(())
+        })
+        .await;
+    }
+    // The others' rows are out and even counted in rollups; the mark waits for the long one.
+    assert_eq!(instance.new_numbers(), others);
+    instance.status_shows("rows saved", |status| status.unsaved == 0).await;
+    assert_rollups(&admin).await;
+    {
+        let status = instance.status.borrow();
+        assert_eq!((status.low_water, status.missing), (held - 1, 2), "{status:?}");
+        assert!(status.proven_empty == 0 && status.oldest_hole.is_some(), "{status:?}");
+    }
+    long.commit().await.unwrap();
+    instance.settled(&admin).await;
+    assert_exact(&admin, &instance.new_numbers()).await;
+    assert_eq!(instance.status.borrow().proven_empty, 1);
+    instance.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_socket_brings_counts_once() {
+    let test = TestDb::new().await;
+    let admin = test.admin().await;
+    // Only the socket and what it wakes may bring anything.
+    let slow = Duration::from_secs(3_600);
+    let options = FeedOptions { tick_quiet: slow, tick_busy: slow, ..quick_feed() };
+    let instance = Instance::start(&test, options);
+    instance.status_shows("caught up", |status| status.caught_up).await;
+    let send = async |input| instance.inputs.send(input).await.unwrap();
+    let is_new = async |expected: &[i64]| {
+        let what = format!("{expected:?} given out");
+        eventually(&what, async || (instance.new_numbers() == expected).then_some(())).await;
+    };
+
+    // In order and repeated: no read is needed.
+    let [one, two] = [insert(&admin, 1).await, insert(&admin, 2).await];
+    for seq in [one, two, one, two] {
+        send(socket_event(seq)).await;
+    }
+    is_new(&[one, two]).await;
+    // A row above a hole wakes a read, which brings what the socket lost.
+    let three = insert(&admin, 3).await;
+    let four = insert(&admin, 4).await;
+    send(socket_event(four)).await;
+    is_new(&[one, two, four, three]).await;
+    send(socket_event(three)).await;
+    // Something that could not be read does too, and so does each subscription.
+    let five = insert(&admin, 5).await;
+    send(FeedInput::Wake).await;
+    is_new(&[one, two, four, three, five]).await;
+    let six = insert(&admin, 6).await;
+    send(FeedInput::Subscribed).await;
+    is_new(&[one, two, four, three, five, six]).await;
+
+    // The socket may be ahead of our snapshots: the rollup waits until the row is visible.
+    instance.status_shows("six saved", |status| status.unsaved == 0).await;
+    let mut ahead = admin.begin().await.unwrap();
+    let seven = insert_within(&mut ahead, 7, None).await;
+    send(socket_event(seven)).await;
+    is_new(&[one, two, four, three, five, six, seven]).await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert!(instance.status.borrow().unsaved > 0, "saved what nobody can see");
+    assert_rollups(&admin).await;
+    ahead.commit().await.unwrap();
+    instance.status_shows("saved", |status| status.unsaved == 0).await;
+    assert_exact(&admin, &instance.new_numbers()).await;
+    assert_eq!(instance.status.borrow().rows_by_socket, 4);
+    assert_eq!(instance.status.borrow().rows_differing, 0);
+    instance.stop().await;
+}
+
+/// A project takes its errors with it; what was counted and not saved must not block the rest.
+#[tokio::test]
+async fn a_deleted_project_does_not_stop_rollups() {
+    let test = TestDb::new().await;
+    let admin = test.admin().await;
+    let project = Uuid::new_v4();
+    sqlx::query("insert into public.projects (id, owner, name) values ($1, $2, 'gone')")
+        .bind(project)
+        .bind(Uuid::new_v4())
+        .execute(&admin)
+        .await
+        .unwrap();
+    let patience = Duration::from_millis(800);
+    let options = FeedOptions { save_patience: patience, ..quick_feed() };
+    let instance = Instance::start(&test, options);
+    instance.status_shows("caught up", |status| status.caught_up).await;
+    // Held, so that nothing is saved between counting and deleting.
+    let mut lock = admin.begin().await.unwrap();
+    sqlx::query("select from error_tracking.checkpoint for update")
+        .execute(&mut *lock)
+        .await
+        .unwrap();
+    let mut transaction = admin.begin().await.unwrap();
+    for n in 0..3 {
+        insert_within(&mut transaction, n, Some(project)).await;
+    }
+    insert_within(&mut transaction, 3, None).await;
+    transaction.commit().await.unwrap();
+    instance.status_shows("four counted", |status| status.rows_counted == 4).await;
+    sqlx::query("delete from public.projects").execute(&admin).await.unwrap();
+    lock.commit().await.unwrap();
+
+    instance.status_shows("accepted", |status| status.rows_differing == 3).await;
+    let problems = instance.status.borrow().problems.clone();
+    assert!(problems.iter().any(|problem| problem.what == "rollups"), "{problems:?}");
+    insert(&admin, 9).await;
+    instance.settled(&admin).await;
+    assert_rollups(&admin).await;
+    instance.stop().await;
+}

@@ -1,0 +1,13 @@
+-- How many buckets differ between the rollup per minute and the table?
+select count(*) from (
+  (select date_trunc('minute', "timestamp", 'UTC'), project_id, workflow_id, source, error_type, severity, count(*)
+     from public.error_metrics group by 1, 2, 3, 4, 5, 6
+   except
+   select bucket, project_id, workflow_id, source, error_type, severity, count from public.error_rate_minutes)
+  union all
+  (select bucket, project_id, workflow_id, source, error_type, severity, count
+     from public.error_rate_minutes where count > 0
+   except
+   select date_trunc('minute', "timestamp", 'UTC'), project_id, workflow_id, source, error_type, severity, count(*)
+     from public.error_metrics group by 1, 2, 3, 4, 5, 6)
+) differing

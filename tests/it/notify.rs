@@ -1,0 +1,8 @@
+//! Notifying end to end: rows of a real outbox become requests and mails at real sockets.
+
+mod dispatch;
+mod egress;
+mod failures;
+mod mail;
+mod rig;
+mod secrets;
