@@ -63,7 +63,9 @@ pub fn error_type_of(facts: &ErrorFacts, direction: Direction) -> &'static str {
     let rules = &*RULES;
     let tiers: [Tier; 7] = [
         Rules::of_code,
-        |rules, facts, direction| facts.status.and_then(|status| rules.of_status(status, direction)),
+        |rules, facts, direction| {
+            facts.status.and_then(|status| rules.of_status(status, direction))
+        },
         |rules, facts, direction| Rules::of_name(&rules.names, facts, direction),
         Rules::of_status_in_message,
         |rules, facts, direction| rules.messages.first(facts, direction),
@@ -73,7 +75,8 @@ pub fn error_type_of(facts: &ErrorFacts, direction: Direction) -> &'static str {
     for tier in tiers {
         // The error itself, then what caused it, before the next and weaker kind of evidence.
         let own = tier(rules, facts, direction);
-        let found = own.or_else(|| facts.causes.iter().find_map(|cause| tier(rules, cause, direction)));
+        let found =
+            own.or_else(|| facts.causes.iter().find_map(|cause| tier(rules, cause, direction)));
         if let Some(error_type) = found {
             return error_type;
         }
@@ -304,7 +307,11 @@ impl Rules {
         rules.iter().find(|rule| rule.applies(facts, direction)).map(|rule| rule.error_type)
     }
 
-    fn of_status_in_message(&self, facts: &ErrorFacts, direction: Direction) -> Option<&'static str> {
+    fn of_status_in_message(
+        &self,
+        facts: &ErrorFacts,
+        direction: Direction,
+    ) -> Option<&'static str> {
         let text = start_of(&facts.message);
         let (set, patterns) = &self.status_in_message;
         set.matches(text).iter().filter_map(|index| patterns.get(index)).find_map(|pattern| {

@@ -26,7 +26,8 @@ const MAX_KEPT: usize = 65_536;
 const MAX_NODES: usize = 2000;
 
 static HOST: LazyLock<String> = LazyLock::new(|| {
-    hostname::get().map_or_else(|_| "unknown".to_owned(), |name| name.to_string_lossy().into_owned())
+    hostname::get()
+        .map_or_else(|_| "unknown".to_owned(), |name| name.to_string_lossy().into_owned())
 });
 
 /// The kind of component that failed.

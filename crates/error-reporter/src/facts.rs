@@ -188,7 +188,9 @@ fn reqwest_code(error: &reqwest::Error) -> Option<&'static str> {
 #[cfg(feature = "sqlx")]
 fn sqlx_code(error: &sqlx::Error) -> Option<String> {
     let kind = match error {
-        sqlx::Error::Database(database) => return database.code().map(std::borrow::Cow::into_owned),
+        sqlx::Error::Database(database) => {
+            return database.code().map(std::borrow::Cow::into_owned);
+        }
         // The cause is what tells a refused connection from a missing name.
         sqlx::Error::Io(_) => return None,
         sqlx::Error::Tls(_) => "SQLX_TLS",

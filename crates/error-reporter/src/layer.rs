@@ -54,7 +54,11 @@ impl<S: Subscriber> Layer<S> for ErrorLayer {
         event.record(&mut fields);
         let Fields { message, facts, mut values } = fields;
         let id = |key: &str| values.get(key).and_then(Value::as_str).and_then(|id| id.parse().ok());
-        let mut context = Context { workflow_id: id("workflow_id"), project_id: id("project_id"), ..Context::default() };
+        let mut context = Context {
+            workflow_id: id("workflow_id"),
+            project_id: id("project_id"),
+            ..Context::default()
+        };
         values.insert("target".to_owned(), metadata.target().into());
         if let Some((file, line)) = metadata.file().zip(metadata.line()) {
             values.insert("location".to_owned(), format!("{file}:{line}").into());

@@ -11,12 +11,7 @@ use reqwest::{
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::{
-    Options, OptionsError, Token,
-    backoff::retry_after,
-    clock,
-    event::Sealed,
-};
+use crate::{Options, OptionsError, Token, backoff::retry_after, clock, event::Sealed};
 
 /// How much of an answer is read, in bytes.
 const MAX_ANSWER: usize = 64 << 10;
@@ -198,7 +193,8 @@ fn code_of(body: &[u8]) -> String {
         code: String,
     }
     let code = serde_json::from_slice::<Body>(body).map(|body| body.code).unwrap_or_default();
-    let plain = code.len() <= 12 && code.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+    let plain =
+        code.len() <= 12 && code.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
     if plain { code } else { String::new() }
 }
 

@@ -275,12 +275,12 @@ export const masking = {
 	"values": [
 		{"pattern":"-----BEGIN [A-Z0-9 ]+?-----.*?-----END [A-Z0-9 ]+?-----","needles":["-----begin"],"replacement":"[masked]","note":"PEM blocks"},
 		{"pattern":"-----BEGIN [A-Z0-9 ]+-----.*","needles":["-----begin"],"replacement":"[masked]","note":"PEM blocks that were cut"},
-		{"pattern":"(\\m[a-z][a-z0-9+.-]*://)[^\\s/?#\"']+@","needles":["@"],"replacement":"\\1[masked]@","note":"credentials in a URL"},
+		{"pattern":"(\\m[a-z][a-z0-9+.-]*://)(?![^\\s/?#\"']*\\[masked\\]@)[^\\s/?#\"']+@","needles":["@"],"replacement":"\\1[masked]@","note":"credentials in a URL"},
 		{"pattern":"(\\m[a-z][a-z0-9+.-]*://[^\\s/@:\"']*):(?!\\d{1,5}/)[^\\s\"']+@","needles":["@"],"replacement":"\\1:[masked]@","note":"passwords with a slash in a URL"},
 		{"pattern":"(authorization\\\\*[\"']?\\s*[=:]\\s*\\\\*[\"']?)[^\"'\\r\\n,;\\\\]+","needles":["authorization"],"replacement":"\\1[masked]","note":"authorization headers"},
 		{"pattern":"(cookie\\\\*[\"']?\\s*[=:]\\s*\\\\*[\"']?)[^\"'\\r\\n\\\\]+","needles":["cookie"],"replacement":"\\1[masked]","note":"cookie headers"},
 		{"pattern":"\\msk-[a-z0-9_-]{20,}","needles":["sk-"],"replacement":"[masked]","note":"AI provider keys"},
-		{"pattern":"(?<![a-z0-9])(AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![a-z0-9])","needles":["akia","asia","abia","acca"],"replacement":"[masked]","note":"AWS access keys"},
+		{"pattern":"(?c)(AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}","needles":["akia","asia","abia","acca"],"replacement":"[masked]","note":"AWS access keys"},
 		{"pattern":"(gh[pousr]_[a-z0-9]{20,}|github_pat_[a-z0-9_]{20,})","needles":["ghp_","gho_","ghu_","ghs_","ghr_","github_pat_"],"replacement":"[masked]","note":"GitHub tokens"},
 		{"pattern":"glpat-[a-z0-9_-]{16,}","needles":["glpat-"],"replacement":"[masked]","note":"GitLab tokens"},
 		{"pattern":"AIza[0-9a-z_-]{30,}","needles":["aiza"],"replacement":"[masked]","note":"Google API keys"},
@@ -293,9 +293,9 @@ export const masking = {
 		{"pattern":"\\m(bearer|basic)\\s+[a-z0-9._~+/=-]{8,}","needles":["bearer","basic"],"replacement":"\\1 [masked]","note":"authorization schemes"},
 		{"pattern":"npm_[a-z0-9]{30,}","needles":["npm_"],"replacement":"[masked]","note":"npm tokens"},
 		{"pattern":"[^\\s@\"'<>()\\[\\],;:/\\\\|=]+@([^\\s@\"'<>()\\[\\],;:/\\\\|=.]+\\.)+[^\\s@\"'<>()\\[\\],;:/\\\\|=.0-9_-]{2,}","needles":["@"],"replacement":"[masked]","note":"e-mail addresses"},
-		{"pattern":"(api[_ -]?key\\\\*[\"']?\\s*[=:]\\s*)(\\\\*\"[^\"]*(\"|$)|\\\\*'[^']*('|$)|[^\\s\"',;&]+)","needles":["apikey","api_key","api-key","api key"],"replacement":"\\1[masked]","note":"api_key=… in text"},
-		{"pattern":"(pass(?:word|wd|phrase|code)[a-z0-9_-]*\\\\*[\"']?\\s*[=:]\\s*)(\\\\*\"[^\"]*(\"|$)|\\\\*'[^']*('|$)|[^\\s\"',;&]+)","needles":["pass"],"replacement":"\\1[masked]","note":"password=… in text"},
-		{"pattern":"(secret[a-z0-9_-]*\\\\*[\"']?\\s*[=:]\\s*)(\\\\*\"[^\"]*(\"|$)|\\\\*'[^']*('|$)|[^\\s\"',;&]+)","needles":["secret"],"replacement":"\\1[masked]","note":"secret=… in text"},
-		{"pattern":"(token\\\\*[\"']?\\s*[=:]\\s*)(\\\\*\"[^\"]*(\"|$)|\\\\*'[^']*('|$)|[^\\s\"',;&]+)","needles":["token"],"replacement":"\\1[masked]","note":"token=… in text"}
+		{"pattern":"(api[_ -]?key\\\\*[\"']?\\s*[=:]\\s*)(?!\\[masked\\])(\\\\*\"[^\"]*(\"|$)|\\\\*'[^']*('|$)|[^\\s\"',;&]+)","needles":["apikey","api_key","api-key","api key"],"replacement":"\\1[masked]","note":"api_key=… in text"},
+		{"pattern":"(pass(?:word|wd|phrase|code)[a-z0-9_-]*\\\\*[\"']?\\s*[=:]\\s*)(?!\\[masked\\])(\\\\*\"[^\"]*(\"|$)|\\\\*'[^']*('|$)|[^\\s\"',;&]+)","needles":["pass"],"replacement":"\\1[masked]","note":"password=… in text"},
+		{"pattern":"(secret[a-z0-9_-]*\\\\*[\"']?\\s*[=:]\\s*)(?!\\[masked\\])(\\\\*\"[^\"]*(\"|$)|\\\\*'[^']*('|$)|[^\\s\"',;&]+)","needles":["secret"],"replacement":"\\1[masked]","note":"secret=… in text"},
+		{"pattern":"(token\\\\*[\"']?\\s*[=:]\\s*)(?!\\[masked\\])(\\\\*\"[^\"]*(\"|$)|\\\\*'[^']*('|$)|[^\\s\"',;&]+)","needles":["token"],"replacement":"\\1[masked]","note":"token=… in text"}
 	]
 };

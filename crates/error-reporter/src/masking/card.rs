@@ -19,9 +19,8 @@ static CARD: LazyLock<Regex> = LazyLock::new(|| {
 
 /// What every card number in a text contains.
 #[expect(clippy::expect_used, reason = "the pattern is a constant")]
-static MAYBE_CARD: LazyLock<regex::Regex> = LazyLock::new(|| {
-    regex::Regex::new("[2-6](?:[ -]?[0-9]){12}").expect("the pattern is valid")
-});
+static MAYBE_CARD: LazyLock<regex::Regex> =
+    LazyLock::new(|| regex::Regex::new("[2-6](?:[ -]?[0-9]){12}").expect("the pattern is valid"));
 
 /// Whether a row of digits has the length and check digit of a payment card.
 ///

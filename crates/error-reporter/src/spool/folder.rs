@@ -52,7 +52,11 @@ pub(super) fn touch(folder: &Path, now: DateTime<Utc>) {
 }
 
 /// Folders of others that are gone, now inside the own one.
-pub(super) fn take_abandoned(base: &Path, own: &Path, now: DateTime<Utc>) -> io::Result<Vec<PathBuf>> {
+pub(super) fn take_abandoned(
+    base: &Path,
+    own: &Path,
+    now: DateTime<Utc>,
+) -> io::Result<Vec<PathBuf>> {
     let mut taken = Vec::new();
     for entry in fs::read_dir(base)? {
         let Ok(entry) = entry else { continue };

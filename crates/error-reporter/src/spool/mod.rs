@@ -53,7 +53,15 @@ impl Spool {
     pub(crate) fn new(base: PathBuf, max_bytes: u64, segment_bytes: u64) -> Self {
         let folder = folder::own(&base, clock::now());
         let segment_bytes = segment_bytes.min(max_bytes.div_ceil(4));
-        Self { base, folder, max_bytes, segment_bytes, segments: Vec::new(), numbers: 0, reading: None }
+        Self {
+            base,
+            folder,
+            max_bytes,
+            segment_bytes,
+            segments: Vec::new(),
+            numbers: 0,
+            reading: None,
+        }
     }
 
     pub(crate) fn events(&self) -> usize {
@@ -210,7 +218,14 @@ impl Spool {
     fn new_segment(&mut self, severity: Severity) -> u64 {
         self.numbers += 1;
         let number = self.numbers;
-        self.segments.push(Segment { number, severity, bytes: 0, events: 0, counted: true, open: true });
+        self.segments.push(Segment {
+            number,
+            severity,
+            bytes: 0,
+            events: 0,
+            counted: true,
+            open: true,
+        });
         number
     }
 

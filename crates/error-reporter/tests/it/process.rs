@@ -17,7 +17,6 @@ const SOON: Duration = Duration::from_secs(10);
 fn die_with_events(server: &Postgrest, folder: &Folder, events: usize) -> PathBuf {
     let mut options = options(server);
     options.spool_dir = Some(folder.0.clone());
-    let lines = |path: &Folder| path.lines();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let runtime =
@@ -30,7 +29,7 @@ fn die_with_events(server: &Postgrest, folder: &Folder, events: usize) -> PathBu
                     let context = Context::new().severity(severity);
                     reporter.capture(&boom(format!("event {number}")), context);
                 }
-                until("all on disk", || lines(folder) == events).await;
+                until("all on disk", || folder.lines() == events).await;
             });
             runtime.shutdown_background();
         });
@@ -44,7 +43,7 @@ fn die_with_events(server: &Postgrest, folder: &Folder, events: usize) -> PathBu
     dead
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_dead_process_had_on_disk_is_delivered_by_the_next_but_for_a_torn_line() {
     let server = Postgrest::start().await;
     server.with(|state| state.fault = Some(Fault::Reset));
@@ -64,7 +63,7 @@ async fn what_a_dead_process_had_on_disk_is_delivered_by_the_next_but_for_a_torn
     assert_eq!(server.with(|state| state.repeated), 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_folder_of_a_living_process_is_left_alone() {
     let server = Postgrest::start().await;
     server.with(|state| state.fault = Some(Fault::Reset));
@@ -172,7 +171,8 @@ async fn the_spool_keeps_to_its_bound_and_the_least_severe_goes_first() {
         let context = Context::new().severity(severity);
         reporter.capture(&boom(format!("event {number}")), context);
         if number % 50 == 49 {
-            until("the disk", || reporter.stats().dropped + folder.lines() as u64 > number as u64).await;
+            until("the disk", || reporter.stats().dropped + folder.lines() as u64 > number as u64)
+                .await;
         }
     }
     let bytes: u64 = folder.files().iter().map(|file| fs::metadata(file).unwrap().len()).sum();
@@ -188,7 +188,13 @@ async fn the_spool_keeps_to_its_bound_and_the_least_severe_goes_first() {
         };
         rows.iter().filter(ours).count()
     };
-    assert!(of("low") < of("medium") && of("medium") <= of("high"), "{} {} {}", of("low"), of("medium"), of("high"));
+    assert!(
+        of("low") < of("medium") && of("medium") <= of("high"),
+        "{} {} {}",
+        of("low"),
+        of("medium"),
+        of("high")
+    );
     let reported: u64 = rows
         .iter()
         .filter(|row| row["error_type"] == "system.reporter")

@@ -64,8 +64,7 @@ async fn both_reporters_lose_nothing_and_double_nothing_while_the_server_is_away
         }
         reporter.close(Duration::from_secs(60)).await
     };
-    let (flushed, server) =
-        tokio::join!(produce, interrupt(&database, server, "rust event %"));
+    let (flushed, server) = tokio::join!(produce, interrupt(&database, server, "rust event %"));
     assert_eq!(flushed, ALL, "{:?}", reporter.stats());
     let mut connection = database.connect().await;
     assert_eq!(count(&mut connection, "rust event %").await, (10_000, 10_000));
@@ -86,7 +85,7 @@ async fn both_reporters_lose_nothing_and_double_nothing_while_the_server_is_away
         tokio::join!(output.next_line(), interrupt(&database, server, "node event %"));
     let result: Value = serde_json::from_str(&line.unwrap().expect("a line of result")).unwrap();
     assert!(node.wait().await.unwrap().success());
-    assert_eq!(result["delivered"], true, "{result}");
+    assert_eq!(result["all"], true, "{result}");
     assert_eq!(count(&mut connection, "node event %").await, (10_000, 10_000));
     let memory = result["max_rss_mib"].as_f64().unwrap();
     assert!(memory < 220.0, "{memory} MiB");
@@ -112,7 +111,8 @@ async fn the_real_schema_takes_rows_refuses_bad_ones_and_masks_what_is_left() {
     let foreign = reporter.capture(&boom("foreign"), Context::new().project(theirs)).unwrap();
     let unknown = Uuid::new_v4();
     let lost = reporter.capture(&boom("lost workflow"), Context::new().workflow(unknown)).unwrap();
-    let odd = reporter.capture(&boom("nul\0 and \u{fffe}"), Context::new().with("k\0", "\0")).unwrap();
+    let odd =
+        reporter.capture(&boom("nul\0 and \u{fffe}"), Context::new().with("k\0", "\0")).unwrap();
     assert_eq!(reporter.flush(Duration::from_secs(10)).await, ALL);
     assert_eq!(reporter.stats().refused, 1, "the one for another project");
 

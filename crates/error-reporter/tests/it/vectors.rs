@@ -84,9 +84,9 @@ fn the_rules_are_those_of_the_migration() {
         assert!(row.starts_with("  ('value', ") && row.contains(&note), "{row}");
         rules += 1;
     }
-    let rows = migration.lines().filter(|line| {
-        line.starts_with("  ('key_") || line.starts_with("  ('value', ")
-    });
+    let rows = migration
+        .lines()
+        .filter(|line| line.starts_with("  ('key_") || line.starts_with("  ('value', "));
     assert_eq!(rows.count(), rules, "each of the migration's rules is in the table");
 }
 
@@ -100,7 +100,10 @@ const SECRETS: [(&str, &str); 9] = [
     ("sk_live_0123456789abcdef", "0123456789abcdef"),
     ("4111 1111 1111 1111", "1111 1111"),
     ("jane.doe@example.com", "jane.doe"),
-    ("-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg\nkqhkiG9w0B\n-----END PRIVATE KEY-----", "MIIEvQ"),
+    (
+        "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg\nkqhkiG9w0B\n-----END PRIVATE KEY-----",
+        "MIIEvQ",
+    ),
 ];
 
 proptest! {

@@ -17,14 +17,11 @@ use postgrest::Postgrest;
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits until a condition holds.
-#[track_caller]
-pub fn until<F: FnMut() -> bool>(what: &'static str, mut holds: F) -> impl Future<Output = ()> {
-    async move {
-        let deadline = Instant::now() + PATIENCE;
-        while !holds() {
-            assert!(Instant::now() < deadline, "timed out waiting for: {what}");
-            sleep(Duration::from_millis(5)).await;
-        }
+pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "timed out waiting for: {what}");
+        sleep(Duration::from_millis(5)).await;
     }
 }
 

@@ -48,7 +48,14 @@ pub struct Postgrest {
 }
 
 const COLUMNS: [&str; 9] = [
-    "error_id", "error_type", "message", "metadata", "project_id", "severity", "source", "timestamp",
+    "error_id",
+    "error_type",
+    "message",
+    "metadata",
+    "project_id",
+    "severity",
+    "source",
+    "timestamp",
     "workflow_id",
 ];
 
@@ -66,9 +73,14 @@ impl Postgrest {
             }
         };
         let port = listener.local_addr().unwrap().port();
-        let server =
-            Self { state: Arc::default(), port, stop: CancellationToken::new(), tasks: TaskTracker::new() };
-        let (state, stop, tasks) = (Arc::clone(&server.state), server.stop.clone(), server.tasks.clone());
+        let server = Self {
+            state: Arc::default(),
+            port,
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        let (state, stop, tasks) =
+            (Arc::clone(&server.state), server.stop.clone(), server.tasks.clone());
         let accept = async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (state, stop) = (Arc::clone(&state), stop.clone());
@@ -189,8 +201,8 @@ fn refusal(head: &str, rows: &[Value], state: &State) -> Option<Fault> {
         return Some(Fault::Status(401, json!({ "code": "PGRST301" })));
     }
     // PostgREST refuses rows whose keys differ from those of the first.
-    let keys = |row: &Value| row.as_object().unwrap().keys().map(String::as_str).collect::<Vec<_>>();
-    if rows.iter().any(|row| keys(row) != COLUMNS) {
+    let odd = |row: &Value| row.as_object().unwrap().keys().ne(COLUMNS);
+    if rows.iter().any(odd) {
         return Some(Fault::Status(400, json!({ "code": "PGRST102" })));
     }
     let refuse = state.refuse.as_ref()?;
