@@ -206,6 +206,11 @@ static RULES: LazyLock<Rules> = LazyLock::new(|| {
         .expect("the classification table's patterns are valid")
 });
 
+/// Compiles the patterns now, which takes milliseconds that no caller of `capture` should wait.
+pub(crate) fn prepare() {
+    LazyLock::force(&RULES);
+}
+
 impl Rules {
     fn new(table: Table) -> Result<Self, regex::Error> {
         let mut codes: HashMap<String, Vec<usize>> = HashMap::new();

@@ -1,6 +1,6 @@
 //! What is known of an error, in the words that the Rust and the JavaScript reporter share.
 
-use std::{error::Error, io, str::Utf8Error, string::FromUtf8Error};
+use std::{error::Error, fmt::Write, io, str::Utf8Error, string::FromUtf8Error};
 
 use serde::{Deserialize, Serialize};
 
@@ -77,11 +77,19 @@ fn facts_of_one(error: &(dyn Error + 'static)) -> ErrorFacts {
     let (name, code, status) = known(error);
     ErrorFacts {
         name: name.to_owned(),
-        message: bounded(&error.to_string()),
+        message: bounded(&text_of(error)),
         code,
         status,
         causes: Vec::new(),
     }
+}
+
+/// Unlike `to_string`, this does not panic where an error's `Display` fails.
+fn text_of(error: &(dyn Error + 'static)) -> String {
+    let mut text = String::new();
+    // What was written until it failed is better than nothing.
+    let _ = write!(text, "{error}");
+    text
 }
 
 /// Name, code and status of the errors that this crate knows by type.
@@ -191,8 +199,8 @@ fn sqlx_code(error: &sqlx::Error) -> Option<String> {
         sqlx::Error::Database(database) => {
             return database.code().map(std::borrow::Cow::into_owned);
         }
-        // The cause is what tells a refused connection from a missing name.
-        sqlx::Error::Io(_) => return None,
+        // What cannot be reached is the database, whatever the reason in its cause.
+        sqlx::Error::Io(_) => "SQLX_IO",
         sqlx::Error::Tls(_) => "SQLX_TLS",
         sqlx::Error::PoolTimedOut => "SQLX_POOL_TIMED_OUT",
         sqlx::Error::PoolClosed => "SQLX_POOL_CLOSED",

@@ -106,8 +106,9 @@ impl Visit for Fields {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.add(field, value.to_string());
-        self.facts = Some(ErrorFacts::of_dyn(value));
+        let facts = ErrorFacts::of_dyn(value);
+        self.add(field, facts.message.as_str());
+        self.facts = Some(facts);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {

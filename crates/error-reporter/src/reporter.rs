@@ -18,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    Context, ErrorFacts, Options, OptionsError, Severity,
+    Context, ErrorFacts, Options, OptionsError, Severity, classify,
     deliver::Deliverer,
+    masking,
     sender::{Flush, Sender},
     shared::{INSIDE, Shared, is_inside, lock},
     transport::Transport,
@@ -87,6 +88,8 @@ impl Reporter {
         }
         let runtime = Handle::try_current().map_err(|_| OptionsError::NoRuntime)?;
         let transport = Transport::new(&options)?;
+        classify::prepare();
+        masking::prepare();
         let deliverer = Deliverer::new(transport, options.timeout);
         let shared = Arc::new(Shared::new(options));
         let (flushes, requests) = mpsc::channel(8);

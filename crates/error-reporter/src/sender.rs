@@ -55,6 +55,7 @@ impl Sender {
     }
 
     pub(crate) async fn run(mut self, mut flushes: mpsc::Receiver<Flush>, stop: CancellationToken) {
+        let shared = Arc::clone(&self.shared);
         let serve = async {
             self.adopt().await;
             loop {
@@ -68,7 +69,11 @@ impl Sender {
             }
         };
         // Whatever is in hand when this ends is in `Shared` and not in the future that is dropped.
-        stop.run_until_cancelled(serve).await;
+        let ended = stop.run_until_cancelled(serve).await;
+        if ended.is_some() {
+            // Nobody holds the reporter any more, and nobody has closed it.
+            tokio::task::spawn_blocking(move || shared.save_after_waiting()).await.ok();
+        }
     }
 
     /// Returns when there is something to do, after giving an event the time to become a batch.
@@ -195,7 +200,7 @@ impl Sender {
         shared.spool.as_ref()?;
         let peek = tokio::task::spawn_blocking(move || {
             let (items, bytes) = (shared.options.batch_size, shared.options.batch_bytes);
-            shared.spool.as_ref().map(|spool| lock(spool).peek(items, bytes))
+            shared.with_spool(|spool| spool.peek(items, bytes))
         });
         peek.await.ok().flatten().filter(|batch| !batch.is_empty())
     }
@@ -250,9 +255,9 @@ impl Sender {
             }
             let kept = self
                 .with_spool(|shared, spool| {
-                    let mut in_hand = lock(&shared.in_hand);
-                    let dropped = spool.append(&in_hand.sealed)?;
-                    in_hand.sealed.clear();
+                    let sealed = lock(&shared.in_hand).sealed.clone();
+                    let dropped = spool.append(&sealed)?;
+                    lock(&shared.in_hand).sealed.clear();
                     Ok(dropped)
                 })
                 .await;
@@ -269,8 +274,8 @@ impl Sender {
     ) -> bool {
         let shared = Arc::clone(&self.shared);
         let done = tokio::task::spawn_blocking(move || {
-            let Some(spool) = &shared.spool else { return Ok(()) };
-            work(&shared, &mut lock(spool)).map(|dropped| shared.add_drops(dropped))
+            let done = shared.with_spool(|spool| work(&shared, spool));
+            done.unwrap_or(Ok([0; 3])).map(|dropped| shared.add_drops(dropped))
         });
         match done.await {
             Ok(Ok(())) => true,

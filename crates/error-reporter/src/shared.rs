@@ -5,7 +5,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, TryLockError,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -72,6 +72,8 @@ pub(crate) struct Shared {
     pub(crate) work: Notify,
     pub(crate) counters: Counters,
     pub(crate) spool: Option<Mutex<Spool>>,
+    /// Events in the spool, to be known without waiting for the disk.
+    on_disk: AtomicUsize,
     pub(crate) in_hand: Mutex<InHand>,
     pub(crate) closed: AtomicBool,
     repeats: Mutex<HashMap<u64, Repeat>>,
@@ -108,6 +110,7 @@ impl Shared {
             work: Notify::new(),
             counters: Counters::default(),
             spool,
+            on_disk: AtomicUsize::new(0),
             in_hand: Mutex::default(),
             closed: AtomicBool::new(false),
             repeats: Mutex::default(),
@@ -209,8 +212,15 @@ impl Shared {
     }
 
     pub(crate) fn pending(&self) -> usize {
-        let on_disk = self.spool.as_ref().map_or(0, |spool| lock(spool).events());
-        self.in_memory() + on_disk
+        self.in_memory() + self.on_disk.load(Ordering::Acquire)
+    }
+
+    /// Work on the spool, which may block.
+    pub(crate) fn with_spool<T>(&self, work: impl FnOnce(&mut Spool) -> T) -> Option<T> {
+        let mut spool = lock(self.spool.as_ref()?);
+        let result = work(&mut spool);
+        self.on_disk.store(spool.events(), Ordering::Release);
+        Some(result)
     }
 
     /// Says that the disk fails, but not again and again.
@@ -246,7 +256,9 @@ impl Shared {
         fresh.extend(self.queue.take(usize::MAX, usize::MAX));
         fresh.extend(self.drop_report());
         in_hand.sealed.extend(fresh.into_iter().map(seal));
-        match spool.append(&in_hand.sealed) {
+        let appended = spool.append(&in_hand.sealed);
+        self.on_disk.store(spool.events(), Ordering::Release);
+        match appended {
             Ok(dropped) => {
                 in_hand.sealed.clear();
                 self.add_drops(dropped);

@@ -15,6 +15,11 @@ pub const MASK: &str = "[masked]";
 /// Nobody reads deeper than this, and a hostile document must not exhaust the stack.
 const MAX_DEPTH: usize = 24;
 
+/// Compiles the patterns now and not with the first event.
+pub(crate) fn prepare() {
+    std::sync::LazyLock::force(&RULES);
+}
+
 /// A text without its sensitive parts.
 #[must_use]
 pub fn mask_text(text: &str) -> String {

@@ -133,6 +133,22 @@ async fn a_close_that_cannot_deliver_keeps_everything_on_disk_or_says_that_it_is
 }
 
 #[tokio::test]
+async fn a_reporter_that_is_dropped_keeps_what_it_has_on_disk() {
+    let server = Postgrest::start().await;
+    server.with(|state| state.fault = Some(Fault::Hang));
+    let folder = Folder::new();
+    let mut options = options(&server);
+    options.spool_dir = Some(folder.0.clone());
+    options.batch_delay = Duration::from_secs(60);
+    let reporter = Reporter::start(options).unwrap();
+    for number in 0..25 {
+        reporter.capture(&boom(format!("event {number}")), Context::new());
+    }
+    drop(reporter);
+    until("all on disk", || folder.lines() == 25).await;
+}
+
+#[tokio::test]
 async fn a_panic_is_captured_and_goes_on() {
     let server = Postgrest::start().await;
     let folder = Folder::new();

@@ -310,3 +310,20 @@ async fn a_webhook_is_judged_as_inbound_unless_said_otherwise() {
     assert_eq!(types, ["execution.http_status", "input.not_found"]);
     assert_eq!(reporter.capture(&boom("after close"), Context::new()), None);
 }
+
+#[cfg(feature = "sqlx")]
+#[tokio::test]
+async fn errors_of_sqlx_are_read_by_kind() {
+    use sqlx::Connection;
+    let refused = sqlx::PgConnection::connect("postgres://u:p@127.0.0.1:1/x").await.unwrap_err();
+    for (error, expected) in [
+        (sqlx::Error::PoolTimedOut, "system.database"),
+        (sqlx::Error::RowNotFound, "system.database"),
+        (sqlx::Error::Tls("handshake".into()), "system.tls"),
+        (refused, "system.database"),
+    ] {
+        let facts = ErrorFacts::of(&error);
+        assert_eq!(facts.name, "sqlx::Error");
+        assert_eq!(classify(&facts, &Default::default()).error_type, expected, "{facts:?}");
+    }
+}
