@@ -1,6 +1,14 @@
--- Which incidents are open, and what is known of them?
-select incident_id, rule_id, group_key, state, level, peak_level, started_at, fired_at, notified_at,
-       reminders, acknowledged_at is not null as acknowledged, peak, evidence
-  from public.alert_incidents
- where state <> 'resolved' and rule_id is not null
- order by started_at, incident_id
+-- Which incidents are open, and what is known of them? Their rule may be gone or disabled by now;
+-- what was told last says how people know it.
+select i.incident_id, coalesce(i.rule_id, '00000000-0000-0000-0000-000000000000') as rule_id, i.group_key, i.state,
+       i.level, i.peak_level, i.started_at, i.fired_at, i.notified_at, i.reminders,
+       i.acknowledged_at is not null as acknowledged, i.peak, i.evidence, told.rule
+  from public.alert_incidents i
+  left join lateral (
+    select n.payload -> 'incident' -> 'rule' as rule
+      from public.alert_notifications n
+     where n.incident_id = i.incident_id
+     order by n.number desc
+     limit 1) told on true
+ where i.state <> 'resolved'
+ order by i.started_at, i.incident_id

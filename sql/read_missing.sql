@@ -5,11 +5,12 @@
 with probe as materialized (
   select case when s.is_called then s.last_value else s.last_value - 1 end as last_drawn,
          pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xmin,
+         pg_postmaster_start_time() as server_started,
          statement_timestamp() as began_at,
          clock_timestamp() as database_now
     from error_tracking.error_metrics_seq s
 )
-select p.last_drawn, p.xmin, p.began_at, p.database_now,
+select p.last_drawn, p.xmin, p.server_started, p.began_at, p.database_now,
        e.seq, e.error_id, e."timestamp", e.received_at, e.source, e.error_type, e.severity,
        e.project_id, e.workflow_id, e.fingerprint, e.message
   from probe p

@@ -61,7 +61,7 @@ with given as materialized (
   select w.incident_id, told.channel_id, w.project_id, g.kind, 0, g.facts
     from written w join given g using (incident_id)
     join (select distinct n.incident_id, n.channel_id from public.alert_notifications n
-           where n.transition in ('firing', 'escalated') and n.state in ('waiting', 'sending', 'sent')) told
+           where n.transition in ('firing', 'escalated', 'reminder') and n.state in ('waiting', 'sending', 'sent')) told
       using (incident_id)
    where g.kind = 'resolved'
   on conflict (incident_id, channel_id, transition, reminder) do nothing

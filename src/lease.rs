@@ -5,16 +5,19 @@
 //! process by other ways (a message to Slack) cannot be fenced; before that, the sender asks
 //! [`Leadership::deadline`], which lies on our own monotonic clock and ends before the lease does.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::watch,
+    sync::{Notify, watch},
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::store::{Db, Fence, lease};
+use crate::{
+    crash::{self, Point},
+    store::{Db, Fence, lease},
+};
 
 /// Times of the lease; the defaults allow a takeover within 8 s of a kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +37,7 @@ impl Default for LeaseOptions {
         Self {
             ttl: Duration::from_secs(6),
             renew_every: Duration::from_secs(2),
-            retry_every: Duration::from_millis(500),
+            retry_every: Duration::from_millis(250),
             margin: Duration::from_millis(500),
         }
     }
@@ -63,6 +66,7 @@ pub struct LeaseKeeper {
     options: LeaseOptions,
     tenure: watch::Sender<Option<Tenure>>,
     changes: watch::Sender<Option<Fence>>,
+    wake: Option<Arc<Notify>>,
 }
 
 /// Prepares to lead; nothing happens before the keeper runs.
@@ -71,7 +75,7 @@ pub fn lease(db: Db, instance: Uuid, options: LeaseOptions) -> (LeaseKeeper, Lea
     let (tenure, tenure_seen) = watch::channel(None);
     let (changes, changes_seen) = watch::channel(None);
     let leadership = Leadership { tenure: tenure_seen, changes: changes_seen };
-    (LeaseKeeper { db, instance, options, tenure, changes }, leadership)
+    (LeaseKeeper { db, instance, options, tenure, changes, wake: None }, leadership)
 }
 
 impl Leadership {
@@ -105,6 +109,13 @@ impl Leadership {
 }
 
 impl LeaseKeeper {
+    /// Notifies `wake` each time this instance begins to lead: what its predecessor left to be sent
+    /// must not wait for the dispatcher's next look.
+    #[must_use]
+    pub fn waking(self, wake: Arc<Notify>) -> Self {
+        Self { wake: Some(wake), ..self }
+    }
+
     /// Takes the lease whenever it is free, and renews it, until `cancel`; then gives it back.
     ///
     /// Cancel it after everything that writes as leader has ended.
@@ -154,6 +165,10 @@ impl LeaseKeeper {
         // No longer than it takes to try once more before the deadline.
         let limit = self.options.renew_every;
         let fence = lease::acquire(&self.db, self.instance, self.options.ttl, limit).await?;
+        if fence.is_some() {
+            let renewed = self.tenure.borrow().is_some();
+            crash::point(if renewed { Point::LeaseRenewed } else { Point::LeaseTaken });
+        }
         let until = asked + self.options.ttl.saturating_sub(self.options.margin);
         self.publish(fence.map(|fence| Tenure { fence, until }));
         Ok(())
@@ -170,6 +185,9 @@ impl LeaseKeeper {
             None => tracing::info!("this instance does not lead any more"),
         }
         self.changes.send_replace(fence);
+        if let (Some(_), Some(wake)) = (fence, &self.wake) {
+            wake.notify_one();
+        }
     }
 
     async fn give_back(&self) {

@@ -1,8 +1,10 @@
 //! Logging, and the recorder of metrics.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{
+    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::config::{LogFormat, Telemetry};
@@ -22,25 +24,58 @@ pub fn log(config: &Telemetry) {
     };
 }
 
-/// The process's recorder, installed at the first call.
+/// What is measured: by the process as a whole, and by one daemon of it.
 ///
-/// There is one per process, so tests that run several daemons share it; it then counts their sum.
-pub fn recorder() -> PrometheusHandle {
+/// There is one recorder per process, which counts what several daemons of a test do together; what
+/// a daemon says of its own state goes to a recorder of its own.
+#[derive(Clone)]
+pub struct Metrics {
+    process: PrometheusHandle,
+    own: Arc<PrometheusRecorder>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { process: recorder(), own: Arc::new(builder().build_recorder()) }
+    }
+}
+
+impl Metrics {
+    /// Lets what `measure` measures count as this daemon's own.
+    pub fn record(&self, measure: impl FnOnce()) {
+        metrics::with_local_recorder(&*self.own, measure);
+    }
+
+    /// Everything in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.process.render() + &self.own.handle().render()
+    }
+
+    /// Takes over what was measured since the last time; without it, memory would grow.
+    pub fn upkeep(&self) {
+        self.process.run_upkeep();
+        self.own.handle().run_upkeep();
+    }
+}
+
+/// The process's recorder, installed at the first call.
+fn recorder() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE
         .get_or_init(|| {
-            let builder = PrometheusBuilder::new();
-            let builder = match builder
-                .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), LATENCY_BOUNDS)
-            {
-                Ok(builder) => builder,
-                // Only an empty list of bounds is refused, and this one is not.
-                Err(_) => PrometheusBuilder::new(),
-            };
-            let recorder = builder.build_recorder();
+            let recorder = builder().build_recorder();
             let handle = recorder.handle();
             let _ = metrics::set_global_recorder(recorder);
             handle
         })
         .clone()
+}
+
+fn builder() -> PrometheusBuilder {
+    let suffix = Matcher::Suffix("_seconds".to_owned());
+    // Only an empty list of bounds is refused, and this one is not.
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(suffix, LATENCY_BOUNDS)
+        .unwrap_or_else(|_| PrometheusBuilder::new())
 }

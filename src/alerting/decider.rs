@@ -1,25 +1,25 @@
 //! The task that owns the engine: one message after the other, one decision after the other.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     time,
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::writer::{Batch, Written};
+use super::{
+    live_board::LiveBoard,
+    message::{Inspection, Message},
+    writer::{Batch, Written},
+};
 use crate::{
     clock::Clock,
-    engine::{Engine, Input, ProjectRates, Rates, RunCount, Stats},
+    engine::{Engine, Input, Rates, RunCount},
     feed::FeedOutput,
     lease::Leadership,
-    model::{OpenIncident, Rule, Span, Transition},
+    model::{Rule, Span, Timestamp, Transition},
     store::{Db, Fence, incidents, rules::RuleBook},
 };
 
@@ -32,67 +32,6 @@ const LIVE_HISTORY: Span = Span::from_secs(3_600);
 
 /// How long the look-up of open incidents may take before it is given up and tried again.
 const RESTORE_LIMIT: Duration = Duration::from_secs(10);
-
-/// What the rest of the daemon asks of the decider.
-#[derive(Debug)]
-pub enum Message {
-    /// New rules, to be taken where the feed's replay with this id begins.
-    Rules {
-        /// The rules.
-        book: RuleBook,
-        /// Runs of the past, for ratio rules whose windows start empty.
-        runs: Vec<RunCount>,
-        /// The replay's id, which the sender asks the feed for next.
-        replay: u64,
-    },
-    /// Further runs were started.
-    Runs(Vec<RunCount>),
-    /// Open incidents, and whether somebody has acknowledged them.
-    Acknowledged(HashMap<Uuid, bool>),
-    /// What is the state of affairs?
-    Inspect(oneshot::Sender<Inspection>),
-}
-
-/// The state of the engine, for `dev`, metrics and tests.
-#[derive(Clone, Debug)]
-pub struct Inspection {
-    /// Counters and gauges.
-    pub stats: Stats,
-    /// Errors in all windows of all rules together.
-    pub total_in_windows: u64,
-    /// Errors in the windows of each rule.
-    pub total_by_rule: HashMap<Uuid, u64>,
-    /// Open incidents with their present values.
-    pub open: Vec<(OpenIncident, f64)>,
-    /// Live rates of all projects.
-    pub rates: Vec<ProjectRates>,
-}
-
-/// Rates that changed and have not been written yet.
-#[derive(Clone, Debug, Default)]
-pub struct LiveBoard(Arc<Mutex<BTreeMap<Option<Uuid>, ProjectRates>>>);
-
-impl LiveBoard {
-    /// Takes everything that waits.
-    #[must_use]
-    pub fn take(&self) -> Vec<ProjectRates> {
-        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *board).into_values().collect()
-    }
-
-    /// Puts rates back that could not be written, where nothing newer has come meanwhile.
-    pub fn put_back(&self, rates: Vec<ProjectRates>) {
-        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for rates in rates {
-            board.entry(rates.project_id).or_insert(rates);
-        }
-    }
-
-    fn put(&self, rates: Vec<ProjectRates>) {
-        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        board.extend(rates.into_iter().map(|rates| (rates.project_id, rates)));
-    }
-}
 
 /// What the decider is connected to.
 pub struct Connections {
@@ -118,6 +57,8 @@ pub struct Decider {
     rules: Vec<Rule>,
     /// Whether the history at the start has been replayed.
     hydrated: bool,
+    /// Runs that were started before it has; the engine would count them at the beginning of time.
+    early_runs: Vec<RunCount>,
     /// The fence under which decisions are taken; none while another instance leads.
     fence: Option<Fence>,
     /// A fence under which we may lead as soon as history and open incidents are known.
@@ -140,6 +81,7 @@ impl Decider {
             clock,
             rules: Vec::new(),
             hydrated: false,
+            early_runs: Vec::new(),
             fence: None,
             candidate: None,
             pending_rules: None,
@@ -162,10 +104,9 @@ impl Decider {
             .max(LIVE_HISTORY)
     }
 
-    /// Fills the windows of runs before the start.
+    /// Fills the windows of runs before the start, once the errors of that time are replayed.
     pub fn replay_runs(&mut self, runs: &[RunCount]) {
-        self.engine.step(self.engine.now(), Input::ReplayRuns(runs), &mut self.decided);
-        self.decided.clear();
+        self.early_runs.extend_from_slice(runs);
     }
 
     /// Decides until `cancel` is cancelled.
@@ -241,6 +182,11 @@ impl Decider {
             }
             FeedOutput::ReplayEnd { id: 0 } => {
                 self.hydrated = true;
+                let runs = std::mem::take(&mut self.early_runs);
+                if let Some(latest) = runs.iter().map(|runs| runs.started_at).max() {
+                    let now = self.engine.now().max(latest);
+                    self.engine.step(now, Input::ReplayRuns(&runs), &mut self.decided);
+                }
                 let input = Input::HistoryComplete { rule_id: None };
                 self.engine.step(self.engine.now(), input, &mut self.decided);
                 self.decided.clear();
@@ -289,6 +235,7 @@ impl Decider {
             Message::Rules { book, runs, replay } => {
                 self.pending_rules = Some((book, runs, replay));
             }
+            Message::Runs(runs) if !self.hydrated => self.early_runs.extend(runs),
             Message::Runs(runs) => {
                 let input = match self.fence {
                     Some(_) => Input::Runs(&runs),
@@ -332,7 +279,9 @@ impl Decider {
 
     /// Learns which incidents are open; only then may this instance decide.
     async fn lead_if_possible(&mut self, decisions: &mpsc::Sender<Batch>) {
-        let Some(fence) = self.candidate.filter(|_| self.hydrated) else { return };
+        // Before its first instant the engine could not say when something ended.
+        let awake = self.engine.now() > Timestamp::from_micros(i64::MIN);
+        let Some(fence) = self.candidate.filter(|_| self.hydrated && awake) else { return };
         let open = match incidents::load_open(&self.db, RESTORE_LIMIT).await {
             Ok(open) => open,
             Err(error) => {
@@ -341,10 +290,11 @@ impl Decider {
                 return;
             }
         };
-        let _ = decisions.send(Batch::Open(open.clone())).await;
+        let incidents = open.iter().map(|opened| opened.incident.clone()).collect();
+        let _ = decisions.send(Batch::Open(open)).await;
         self.candidate = None;
         self.fence = Some(fence);
-        self.engine.step(self.engine.now(), Input::Restore(open), &mut self.decided);
+        self.engine.step(self.engine.now(), Input::Restore(incidents), &mut self.decided);
         self.flush(decisions).await;
     }
 
@@ -372,29 +322,5 @@ impl Decider {
         metrics::gauge!("meshhook_errors_groups").set(stats.groups as f64);
         metrics::gauge!("meshhook_errors_incidents_open").set(stats.incidents as f64);
         metrics::counter!("meshhook_errors_groups_overflowed_total").absolute(stats.overflowed);
-    }
-}
-
-/// How other tasks reach a running [`Decider`].
-#[derive(Clone, Debug)]
-pub struct DeciderHandle(mpsc::Sender<Message>);
-
-impl DeciderHandle {
-    /// A handle that sends to `messages`.
-    #[must_use]
-    pub const fn new(messages: mpsc::Sender<Message>) -> Self {
-        Self(messages)
-    }
-
-    /// Sends a message; false where the decider has ended.
-    pub async fn send(&self, message: Message) -> bool {
-        self.0.send(message).await.is_ok()
-    }
-
-    /// The state of affairs; none where the decider has ended.
-    pub async fn inspect(&self) -> Option<Inspection> {
-        let (reply, answer) = oneshot::channel();
-        self.0.send(Message::Inspect(reply)).await.ok()?;
-        answer.await.ok()
     }
 }

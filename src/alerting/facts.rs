@@ -13,7 +13,7 @@ use crate::{
     notify::{IncidentFacts, NotificationFacts, ProjectFacts, RuleFacts},
     store::{
         Db, StoreError,
-        incidents::{self, Decision},
+        incidents::{self, Decision, Opened},
     },
 };
 
@@ -54,13 +54,21 @@ pub struct Narrator {
     names: Names,
     rules: HashMap<Uuid, (RuleFacts, Option<Uuid>)>,
     fired_at: HashMap<Uuid, Timestamp>,
+    /// Rules of open incidents as people were told of them, for those that are gone or disabled.
+    told: HashMap<Uuid, RuleFacts>,
 }
 
 impl Narrator {
     /// A narrator whose links lead to `dashboard`.
     #[must_use]
     pub fn new(dashboard: Option<Url>) -> Self {
-        Self { dashboard, names: Names::default(), rules: HashMap::new(), fired_at: HashMap::new() }
+        Self {
+            dashboard,
+            names: Names::default(),
+            rules: HashMap::new(),
+            fired_at: HashMap::new(),
+            told: HashMap::new(),
+        }
     }
 
     /// Learns the rules; those that went away are kept, because their incidents still resolve.
@@ -71,9 +79,17 @@ impl Narrator {
         }
     }
 
-    /// Learns when an incident that is already open began to fire.
-    pub fn learn_incident(&mut self, incident: Uuid, fired_at: Timestamp) {
-        self.fired_at.insert(incident, fired_at);
+    /// Learns of the incidents that are open already: since when they fire, and of which rule.
+    pub fn learn_open(&mut self, incidents: Vec<Opened>) {
+        for Opened { incident, told_rule } in incidents {
+            let id = incident.incident_id;
+            if let Some(fired_at) = incident.fired_at {
+                self.fired_at.insert(id, fired_at);
+            }
+            if let Some(rule) = told_rule.and_then(|rule| serde_json::from_value(rule).ok()) {
+                self.told.insert(id, rule);
+            }
+        }
     }
 
     /// What to write for each transition, in the same order.
@@ -114,6 +130,11 @@ impl Narrator {
         }
         let fired_at = self.note_fired(&transition);
         let (rule, rule_project) = self.rules.get(&transition.rule_id).cloned().unzip();
+        let told = self.told.get(&transition.incident_id).cloned();
+        if transition.kind == TransitionKind::Resolved {
+            self.told.remove(&transition.incident_id);
+        }
+        let rule = rule.or(told);
         let group_project =
             transition.group_key.get(GroupField::Project).and_then(|id| id.parse().ok());
         let project_id = rule_project.flatten().or(group_project);

@@ -12,10 +12,11 @@ use uuid::Uuid;
 use super::facts::Narrator;
 use crate::{
     backoff::Backoff,
-    model::{OpenIncident, Rule, Transition},
+    crash::{self, Point},
+    model::{Rule, Transition},
     store::{
         Db, Fence, StoreError,
-        incidents::{self, Decision},
+        incidents::{self, Decision, Opened},
     },
 };
 
@@ -35,7 +36,7 @@ pub enum Batch {
     /// The rules, for their names.
     Rules(Vec<Rule>, HashMap<Uuid, String>),
     /// Incidents that are open already.
-    Open(Vec<OpenIncident>),
+    Open(Vec<Opened>),
 }
 
 /// What the writer did last; the decider steps down when it was refused.
@@ -71,11 +72,7 @@ impl Writer {
                     self.narrator.learn_rules(&rules, &descriptions);
                 }
                 Batch::Open(incidents) => {
-                    for incident in incidents {
-                        if let Some(fired_at) = incident.fired_at {
-                            self.narrator.learn_incident(incident.incident_id, fired_at);
-                        }
-                    }
+                    self.narrator.learn_open(incidents);
                 }
                 Batch::Transitions { fence, transitions } => {
                     self.write(fence, &transitions, &cancel).await;
@@ -135,8 +132,10 @@ impl Writer {
         transitions: &[Transition],
     ) -> Result<(), StoreError> {
         let decisions = self.narrator.decisions(&self.db, transitions).await?;
+        crash::point(Point::Decided);
         match incidents::record(&self.db, &fence, &decisions, TIME_LIMIT).await {
             Ok(messages) => {
+                crash::point(Point::Committed);
                 if messages > 0 {
                     self.wake.notify_one();
                 }

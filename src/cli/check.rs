@@ -16,7 +16,7 @@ use crate::{
     },
     error::Error,
     notify::probe,
-    realtime::{ChannelKind, RealtimeClient, RealtimeEvent},
+    realtime::{ChannelKind, Disposition, RealtimeClient, RealtimeEvent},
     rest::Select,
     store::{Db, diagnose},
 };
@@ -276,7 +276,7 @@ async fn check_realtime(
     if matches!(credentials, Credentials::ServiceKey(_)) {
         report.note("credentials", wiring::SERVICE_KEY_CONSEQUENCES);
     }
-    let client = wiring::daemon_minter(credentials, clock.clone())
+    let client = wiring::daemon_minter(credentials, wiring::DAEMON_TOKEN_LIFE, clock.clone())
         .and_then(|minter| Ok((wiring::realtime_config(supabase)?, minter)))
         .and_then(|(config, minter)| RealtimeClient::new(config, minter).map_err(Error::failed));
     let client = match client {
@@ -310,7 +310,14 @@ async fn subscribed(events: &mut mpsc::Receiver<RealtimeEvent>) -> Result<Durati
             Ok(Some(RealtimeEvent::Subscribed { channel })) => {
                 missing.retain(|kind| *kind != channel)
             }
-            Ok(Some(RealtimeEvent::Trouble { message, .. })) => last = message,
+            Ok(Some(RealtimeEvent::Trouble { message, disposition, .. })) => {
+                // What only a person can mend, and what a fresh token did not, needs no more waiting.
+                let hopeless = matches!(disposition, Disposition::Stop | Disposition::RetrySlowly);
+                if hopeless || (disposition == Disposition::RefreshToken && message == last) {
+                    return Err(message);
+                }
+                last = message;
+            }
             Ok(Some(RealtimeEvent::Disconnected { reason })) => last = reason,
             Ok(Some(_)) => {}
             Ok(None) | Err(_) => return Err(last),

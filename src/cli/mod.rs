@@ -4,7 +4,10 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{config::Environment, error::Error};
+use crate::{
+    config::{Environment, Problems},
+    error::Error,
+};
 
 mod channels;
 mod check;
@@ -45,6 +48,18 @@ enum Command {
 }
 
 impl Cli {
+    /// All that is wrong with the configuration of the daemon, `known` problems first; of another
+    /// subcommand only those.
+    #[must_use]
+    pub fn problems(&self, environment: &Environment, mut known: Problems) -> Problems {
+        if matches!(self.command, Command::Run)
+            && let Err(Problems(further)) = run::Settings::read(environment)
+        {
+            known.0.extend(further);
+        }
+        known
+    }
+
     /// Does what was asked.
     ///
     /// # Errors

@@ -43,7 +43,11 @@ pub fn token_source(credentials: &Credentials) -> Result<TokenSource, TokenError
 }
 
 /// Tokens with which the daemon logs in to Realtime.
-pub fn daemon_minter(credentials: &Credentials, clock: Clock) -> Result<Arc<Minter>, Error> {
+pub fn daemon_minter(
+    credentials: &Credentials,
+    life: Span,
+    clock: Clock,
+) -> Result<Arc<Minter>, Error> {
     let claims = Claims {
         role: "error_daemon".to_owned(),
         issuer: "meshhook-errors".to_owned(),
@@ -53,7 +57,7 @@ pub fn daemon_minter(credentials: &Credentials, clock: Clock) -> Result<Arc<Mint
         tracing::warn!("{SERVICE_KEY_CONSEQUENCES}");
     }
     let source = token_source(credentials).map_err(Error::failed)?;
-    Ok(Arc::new(Minter::new(source, claims, DAEMON_TOKEN_LIFE, clock)))
+    Ok(Arc::new(Minter::new(source, claims, life, clock)))
 }
 
 /// A PostgREST client that may insert error events: with the configured reporter's token, else with
@@ -110,7 +114,13 @@ pub fn realtime_config(supabase: &Supabase) -> Result<RealtimeConfig, Error> {
 
 /// A pool of connections, which connects when it is first used.
 pub fn database(config: &Database) -> Result<Db, Error> {
+    database_as(config, PoolOptions::default().application_name)
+}
+
+/// The same under another name, by which the server's administrator tells instances apart.
+pub fn database_as(config: &Database, application_name: String) -> Result<Db, Error> {
     let options = PoolOptions {
+        application_name,
         // Feed, writer, dispatcher, status, configuration and lease may each be busy at once.
         max_connections: 8,
         transaction_pooler: Some(config.transaction_pooler),
@@ -130,7 +140,7 @@ pub struct NotifyParts {
 impl NotifyParts {
     /// The channels of a database.
     pub fn channels(&self, db: &Db) -> Arc<Channels> {
-        Arc::new(Channels::new(db.pool().clone(), self.key.clone()))
+        Arc::new(Channels::new(db.clone(), self.key.clone()))
     }
 
     /// The secrets of its channels.
@@ -140,7 +150,7 @@ impl NotifyParts {
             Error::failed(format!("{} is not set; {}", variable.name, variable.help))
         };
         let key = self.key.clone().ok_or_else(missing)?;
-        Ok(Secrets::new(db.pool().clone(), key))
+        Ok(Secrets::new(db.clone(), key))
     }
 }
 

@@ -287,7 +287,7 @@ impl Engine {
         for hit in &mut hits {
             hit.group = self.groups.find(hit.entry.slot, &atoms);
             if let Some(group) = hit.group.and_then(|group| self.groups.get(group)) {
-                std::hint::black_box((group.attention, group.evidence.most()));
+                std::hint::black_box((group.attention, group.evidence.recorded()));
             }
         }
         for Hit { entry, group } in &hits {

@@ -10,6 +10,7 @@
 //! Rows may arrive in any order and any number of times, from any source.
 
 mod batch;
+mod doubt;
 #[cfg(test)]
 mod model_test;
 #[cfg(test)]
@@ -107,8 +108,10 @@ impl Ledger {
 
     /// Stamps every hole up to number `upto` that has no stamp yet.
     ///
-    /// `upto` must have been known as drawn before `xid` was asked for: [`Ledger::observed`] at that
-    /// time. A number drawn after that may belong to a transaction with a higher id than the stamp.
+    /// `upto` must have been known as drawn before `xid` was asked for: the lower of
+    /// [`Ledger::observed`] at that time and what the stamp's own transaction saw drawn. A number
+    /// drawn after that may belong to a transaction with a higher id than the stamp. And `xid` must
+    /// be one that a crash of the server cannot take back any more.
     pub fn stamp(&mut self, xid: u64, upto: i64) {
         let mut cut = None;
         for (start, hole) in self.holes.range_mut(..=upto) {

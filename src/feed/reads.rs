@@ -13,7 +13,7 @@ use crate::{
     model::{ErrorEvent, RangeSet, Timestamp},
     store::{
         StoreError,
-        feed::{self as query, Page},
+        feed::{self as query, Page, Stamp},
     },
 };
 
@@ -63,6 +63,8 @@ pub(super) struct Reads {
     from: i64,
     /// When the pass over all holes that is under way began, by the database's clock.
     pass_began: Option<Timestamp>,
+    /// Which life of the server the last read was answered in.
+    server_started: Option<Timestamp>,
     /// The sequence was found at this value, behind the ledger.
     pub behind: Option<i64>,
 }
@@ -80,6 +82,7 @@ impl Reads {
             last_stamp: None,
             from: 0,
             pass_began: None,
+            server_started: None,
             behind: None,
         }
     }
@@ -124,8 +127,8 @@ impl Feed {
         let first = self.reads.from == 0;
         let (wanted, more) = self.wanted();
         let (last, wide) = (more == More::No, more == More::Numbers);
-        let (observed, at) = (self.ledger.observed(), self.clock.now());
-        let asked = Asked { observed, first, last, wide, at };
+        let (observed, accounted) = (self.ledger.observed(), self.ledger.highest_accounted());
+        let asked = Asked { observed, accounted, first, last, wide, at: self.clock.now() };
         self.reads.reading = true;
         self.reads.started = Some(now);
         let (db, options, generation) = (self.db.clone(), self.options, self.generation);
@@ -188,10 +191,11 @@ impl Feed {
         if generation != self.generation {
             return;
         }
-        if page.last_drawn < asked.observed {
+        if page.last_drawn < asked.accounted {
             self.found_behind(page.last_drawn);
             return;
         }
+        self.note_server(&page, asked);
         self.compare_clocks(asked, &page);
         let (fresh, by_number) = self.account(&mut page);
         self.status.proven_empty += self.ledger.prove(page.xmin, &page.read);
@@ -207,6 +211,18 @@ impl Feed {
         self.start_stamp();
         let now = Instant::now();
         self.reads.next = if page.full || asked.wide { now } else { now + self.tick(now) };
+    }
+
+    /// After a crash or a failover, what was only known from memory is not known any more.
+    fn note_server(&mut self, page: &Page, asked: &Asked) {
+        if self.reads.server_started.replace(page.server_started) != Some(page.server_started) {
+            self.ledger.forget_stamps();
+        }
+        if page.last_drawn < asked.observed {
+            let (last_drawn, observed) = (page.last_drawn, asked.observed);
+            tracing::info!(last_drawn, observed, "numbers that nobody committed were taken back");
+            self.ledger.retract(page.last_drawn);
+        }
     }
 
     /// When a pass over all holes and the tail is through, everything that was committed before it
@@ -287,15 +303,16 @@ impl Feed {
         &mut self,
         generation: u64,
         upto: i64,
-        result: Result<u64, StoreError>,
+        result: Result<Stamp, StoreError>,
     ) {
         self.reads.stamping = false;
         match result {
-            Ok(xid) => {
+            Ok(stamp) => {
                 self.succeeds("stamp");
                 self.status.stamps += 1;
-                if generation == self.generation {
-                    self.ledger.stamp(xid, upto);
+                let same_server = self.reads.server_started == Some(stamp.server_started);
+                if generation == self.generation && same_server {
+                    self.ledger.stamp(stamp.xid, upto.min(stamp.last_drawn));
                 }
             }
             // The next read that still finds the hole tries again.

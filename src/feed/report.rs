@@ -21,6 +21,9 @@ impl Feed {
     /// Notes that a query of this kind failed; logs the first failure of a row.
     pub(super) fn fails(&mut self, query: &'static str, error: &StoreError) {
         self.status.failures += 1;
+        if error.is_lost_connection() {
+            self.db.discard_idle();
+        }
         let now = self.clock.now();
         self.failing.entry(query).or_insert_with(|| {
             tracing::warn!(query, %error, kind = ?error.kind(), "the database fails; trying on");

@@ -102,6 +102,9 @@ impl Feed {
             self.settle_behind(&checkpoint, last_drawn, cancel).await;
         } else if !self.saves.loaded || checkpoint.epoch != self.status.epoch {
             self.reset(checkpoint.epoch, &checkpoint.accounted, cancel).await;
+        } else if !checkpoint.accounted.covers(1..self.ledger.saved_through() + 1) {
+            tracing::error!("the checkpoint went back; was a backup restored?");
+            self.reset(checkpoint.epoch, &checkpoint.accounted, cancel).await;
         } else {
             self.ledger.saved(&checkpoint.accounted);
         }
@@ -127,14 +130,15 @@ impl Feed {
         }
         let Some(fence) = self.leadership.fence() else { return };
         let (db, limit, generation) = (self.db.clone(), self.options.query_limit, self.generation);
-        let (epoch, tried) = (self.status.epoch, self.portion(now));
+        let (epoch, known) = (self.status.epoch, self.ledger.saved_through());
+        let tried = self.portion(now);
         if tried.ranges.is_empty() {
             self.saves.next = now + self.options.save_every;
             return;
         }
         self.saves.saving = true;
         self.jobs.spawn(async move {
-            let portion = portion_of(epoch, &tried);
+            let portion = portion_of(epoch, known, &tried);
             let result = rollup::roll_up(&db, &fence, &portion, limit).await;
             Done::Saved { generation, tried, result }
         });
@@ -194,7 +198,8 @@ impl Feed {
                 let (tries, expected) = (differing.tries, tried.rows);
                 tracing::debug!(rows, expected, tries, "rows are not visible to the rollup yet");
             }
-            Saved::Overlap | Saved::OtherEpoch => {
+            // Reading the checkpoint will show the same, and settle it.
+            Saved::Overlap | Saved::OtherEpoch | Saved::SetBack => {
                 // Our last commit did take place, or somebody else counted: look and go on.
                 self.saves.known_to = None;
                 self.saves.load_at = now;
@@ -281,7 +286,7 @@ impl Feed {
         while self.next_save().is_some() && Instant::now() < deadline {
             let Some(fence) = self.leadership.fence() else { return };
             let tried = self.portion(Instant::now());
-            let portion = portion_of(self.status.epoch, &tried);
+            let portion = portion_of(self.status.epoch, self.ledger.saved_through(), &tried);
             let left = deadline.saturating_duration_since(Instant::now());
             match rollup::roll_up(&self.db, &fence, &portion, left).await {
                 Ok(Saved::Yes { rows }) => self.portion_is_saved(&tried, rows, Instant::now()),
@@ -289,7 +294,7 @@ impl Feed {
                 Ok(Saved::RowsDiffer { .. }) => {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
-                Ok(Saved::Overlap | Saved::OtherEpoch) => return,
+                Ok(Saved::Overlap | Saved::OtherEpoch | Saved::SetBack) => return,
                 Err(error) => {
                     tracing::warn!(%error, "the last rollup failed; the next start makes up for it");
                     return;
@@ -299,11 +304,12 @@ impl Feed {
     }
 }
 
-fn portion_of(epoch: i32, tried: &Tried) -> Portion {
+fn portion_of(epoch: i32, known: i64, tried: &Tried) -> Portion {
     Portion {
         epoch,
         ranges: tried.ranges.clone(),
         rows: tried.rows,
+        known,
         accept_difference: tried.accept_difference,
     }
 }

@@ -11,10 +11,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use tokio::{net::TcpListener, time};
 use tokio_util::sync::CancellationToken;
+
+use crate::telemetry::Metrics;
 
 /// How the daemon is doing.
 #[derive(Clone, Debug, Serialize)]
@@ -33,7 +34,7 @@ pub type Probe = Arc<dyn Fn() -> Readiness + Send + Sync>;
 #[derive(Clone)]
 struct Shared {
     probe: Probe,
-    metrics: PrometheusHandle,
+    metrics: Metrics,
 }
 
 /// Serves until `cancel` is cancelled.
@@ -43,7 +44,7 @@ struct Shared {
 pub async fn serve(
     listener: TcpListener,
     probe: Probe,
-    metrics: PrometheusHandle,
+    metrics: Metrics,
     cancel: CancellationToken,
 ) -> std::io::Result<()> {
     let upkeep = metrics.clone();
@@ -51,11 +52,10 @@ pub async fn serve(
     let server =
         axum::serve(listener, router).with_graceful_shutdown(cancel.clone().cancelled_owned());
     let maintain = async {
-        // The recorder keeps what it measured since the last upkeep; without it, memory would grow.
         let mut every = time::interval(Duration::from_secs(5));
         loop {
             every.tick().await;
-            upkeep.run_upkeep();
+            upkeep.upkeep();
         }
     };
     tokio::select! {
@@ -65,7 +65,7 @@ pub async fn serve(
     }
 }
 
-fn router(probe: Probe, metrics: PrometheusHandle) -> Router {
+fn router(probe: Probe, metrics: Metrics) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
@@ -100,8 +100,7 @@ mod tests {
             role: "standby",
             problems: vec![],
         });
-        let server =
-            tokio::spawn(serve(listener, probe, crate::telemetry::recorder(), cancel.clone()));
+        let server = tokio::spawn(serve(listener, probe, Metrics::default(), cancel.clone()));
         metrics::counter!("http_test_total").increment(3);
         for (path, expected) in [("/healthz", 200), ("/readyz", 503), ("/metrics", 200)] {
             assert_eq!(reqwest::get(format!("{url}{path}")).await.unwrap().status(), expected);

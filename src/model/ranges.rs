@@ -54,6 +54,17 @@ impl RangeSet {
         self.ranges.range(..=number).next_back().is_some_and(|(_, end)| number < *end)
     }
 
+    /// Whether every number of `range` is in the set.
+    #[must_use]
+    pub fn covers(&self, range: Range<i64>) -> bool {
+        range.is_empty()
+            || self
+                .ranges
+                .range(..=range.start)
+                .next_back()
+                .is_some_and(|(_, end)| range.end <= *end)
+    }
+
     /// Adds every number of `range`.
     pub fn insert(&mut self, range: Range<i64>) {
         if range.is_empty() {

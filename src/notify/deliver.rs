@@ -1,4 +1,4 @@
-//! One claimed message from the claim to the record of what came of it.
+//! Claimed messages of one channel from the claim to the record of what came of them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,10 +16,11 @@ use super::{
     sender::{Delivery, Senders},
 };
 use crate::{
+    crash::{self, Point},
     model::Span,
     store::{
         channels::{Channel, Channels},
-        outbox::{Broken, ClaimRef, Claimed, Completion, Fate, Outbox},
+        outbox::{Broken, Claim, Claimed, Completion, Fate, Outbox},
     },
 };
 
@@ -44,127 +45,185 @@ pub(super) struct Finished {
     pub channel_id: Uuid,
     /// … after this time.
     pub rest: Option<Span>,
+    /// Its receiver said that it gets too much, and what waits for it may be merged.
+    pub limited: bool,
 }
 
-/// Sends one claimed message and records the result.
-pub(super) async fn deliver(shared: Arc<Shared>, claimed: Claimed, mandate: Mandate) -> Finished {
-    let claim = ClaimRef {
-        notification_id: claimed.notification_id,
-        holder: mandate.holder,
-        attempt: claimed.attempts,
-    };
-    let channel = shared.channels.open(claimed.channel.clone());
-    let mut finished = Finished { channel_id: channel.id, rest: None };
-    let facts = match wanted(&claimed, &channel) {
-        Ok(facts) => facts,
-        Err((fate, reason)) => {
-            let outcome = if fate == Fate::Dropped { "dropped" } else { "dead" };
-            metrics::attempt(&channel.kind, outcome, None);
-            let entry = Attempt {
-                at: shared.senders.clock.now(),
-                outcome: outcome.to_owned(),
-                reason: Some(reason.to_owned()),
-                ..Attempt::default()
-            };
-            let last_error = Some(reason.to_owned());
-            let entry = serde_json::json!([entry]);
-            let completion = Completion { fate, entry, last_error, receipt: None, broken: None };
-            record(&shared, claim, channel.id, &completion).await;
-            return finished;
+/// Sends claimed messages of one channel, in order and as one message where they are several, and
+/// records the result.
+pub(super) async fn deliver(
+    shared: Arc<Shared>,
+    channel: Arc<Channel>,
+    messages: Vec<Claimed>,
+    mandate: Mandate,
+) -> Finished {
+    crash::point(Point::Claimed);
+    let mut finished = Finished { channel_id: channel.id, rest: None, limited: false };
+    let claims: Vec<Claim> = messages.iter().map(Claimed::claim).collect();
+    let mut results = Vec::new();
+    let mut news: Vec<(Claimed, NotificationFacts)> = Vec::new();
+    for message in messages {
+        // What stands before it in the same message the receiver knows too.
+        let told = |(earlier, _): &(Claimed, _)| earlier.incident_id == message.incident_id;
+        let knows = message.receiver_knows || news.iter().any(told);
+        match wanted(&message, &channel, knows) {
+            Ok(facts) => news.push((message, facts)),
+            Err((fate, reason)) => results.push(unsent(&shared, &message, &channel, fate, reason)),
         }
-    };
-    // The last look before the message leaves: a leader that was stopped for a while must not send.
+    }
+    // The last look before anything leaves: a leader that was stopped for a while must not send.
     if !shared.leadership.mandate().is_some_and(|now| now.covers(&mandate)) {
-        if let Err(error) = shared.outbox.release(claim).await {
-            tracing::warn!(%error, notification_id = %claim.notification_id, "a message could not be given back; its claim will end by itself");
+        if let Err(error) = shared.outbox.release(mandate.holder, &claims).await {
+            tracing::warn!(%error, channel = channel.name, "messages could not be given back; their claims will end by themselves");
         }
         return finished;
     }
     let started = Instant::now();
-    let progress = Progress::of(&claimed.attempt_log);
-    let delivery = shared.senders.send(&channel, claimed.notification_id, &facts, &progress).await;
-    let took = started.elapsed();
-    let completion = completion(&shared, &claimed, &channel, &facts, delivery, took);
-    if let Fate::Waiting(wait) = completion.fate {
-        finished.rest = Some(rest(wait, &completion));
+    let delivery = match news.as_slice() {
+        [] => None,
+        [(message, facts)] => {
+            let progress = Progress::of(&message.attempt_log);
+            let id = message.notification_id;
+            Some(shared.senders.send(&channel, id, facts, &progress).await)
+        }
+        several => {
+            let facts: Vec<_> = several.iter().map(|(_, facts)| facts).collect();
+            metrics::digest(&channel.kind, facts.len());
+            Some(shared.senders.send_merged(&channel, &facts).await)
+        }
+    };
+    crash::point(Point::Sent);
+    if let Some(delivery) = delivery {
+        let limited = delivery.status == Some(429);
+        finished.limited = limited && channel.merges();
+        let made = Made { delivery, took: started.elapsed(), random: rand::random() };
+        for (message, facts) in &news {
+            results.push(made.completion(&shared, message, &channel, facts));
+        }
+        let waits = results.iter().filter_map(|result| match result.fate {
+            Fate::Waiting(wait) => Some(wait),
+            _ => None,
+        });
+        finished.rest = waits.min().map(|wait| if limited { wait } else { wait.min(REST_MAX) });
     }
-    record(&shared, claim, channel.id, &completion).await;
+    record(&shared, mandate.holder, &channel, &results).await;
+    crash::point(Point::Confirmed);
     finished
 }
 
 /// The facts to send, or why nothing is to be sent.
-fn wanted(claimed: &Claimed, channel: &Channel) -> Result<NotificationFacts, (Fate, &'static str)> {
+fn wanted(
+    message: &Claimed,
+    channel: &Channel,
+    receiver_knows: bool,
+) -> Result<NotificationFacts, (Fate, &'static str)> {
     if !channel.enabled {
         return Err((Fate::Dropped, "the channel is not enabled"));
     }
-    if claimed.transition == "resolved" && !claimed.receiver_knows {
+    if message.transition == "resolved" && !receiver_knows {
         return Err((Fate::Dropped, "the channel never got word of the incident"));
     }
-    NotificationFacts::deserialize(&claimed.payload)
+    NotificationFacts::deserialize(&message.payload)
         .ok()
         .filter(|facts| facts.version == VERSION)
         .ok_or((Fate::Dead, "the payload is not one that this version can read"))
 }
 
-fn completion(
+/// The record of a message that is not to be sent.
+fn unsent(
     shared: &Shared,
-    claimed: &Claimed,
+    message: &Claimed,
     channel: &Channel,
-    facts: &NotificationFacts,
-    delivery: Delivery,
-    took: Duration,
+    fate: Fate,
+    reason: &str,
 ) -> Completion {
-    let Delivery { outcome, status, accepted, refused, note } = delivery;
-    let attempt = u32::try_from(claimed.attempts).unwrap_or(1);
-    #[expect(clippy::cast_possible_truncation, reason = "saturates; an age is days at most")]
-    let age = Span::from_micros((claimed.age_seconds * 1e6) as i64);
-    let fate = match &outcome {
-        Outcome::Sent { .. } => Fate::Sent,
-        Outcome::Permanent { .. } => Fate::Dead,
-        Outcome::Retry { after, .. } => {
-            schedule::wait(attempt, age, *after, rand::random()).map_or(Fate::Dead, Fate::Waiting)
-        }
-    };
-    let word = match (fate, &outcome) {
-        (Fate::Dead, Outcome::Retry { .. }) => "dead",
-        _ => outcome.as_str(),
-    };
-    metrics::attempt(&channel.kind, word, Some(took));
-    report(claimed, channel, &outcome, note.as_deref(), fate, took);
-
-    let now = shared.senders.clock.now();
-    let is_broken = match &outcome {
-        Outcome::Sent { .. } => false,
-        Outcome::Permanent { .. } => true,
-        Outcome::Retry { .. } => fate == Fate::Dead || attempt >= schedule::TELL_OTHERS_AT,
-    };
-    let broken = is_broken.then(|| {
-        let reason = outcome.reason().unwrap_or_default().to_owned();
-        let (id, name, kind) = (channel.id, channel.name.clone(), channel.kind.clone());
-        let told =
-            facts.channel_broken(now, BrokenChannel { id, name, kind, reason: reason.clone() });
-        let payload = serde_json::to_value(told).unwrap_or_default();
-        let project_id = claimed.notification_project_id;
-        Broken { reason, rule_id: facts.rule_id(), project_id, payload }
-    });
+    let outcome = if fate == Fate::Dropped { "dropped" } else { "dead" };
+    metrics::attempt(&channel.kind, outcome, None);
     let entry = Attempt {
-        at: now,
-        ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        outcome: word.to_owned(),
-        status,
-        reason: outcome.reason().or(note.as_deref()).map(str::to_owned),
-        accepted,
-        refused,
+        at: shared.senders.clock.now(),
+        outcome: outcome.to_owned(),
+        reason: Some(reason.to_owned()),
+        ..Attempt::default()
     };
-    let last_error = outcome.reason().map(str::to_owned).or(note);
-    let receipt = if let Outcome::Sent { receipt } = outcome { receipt } else { None };
-    Completion { fate, entry: serde_json::json!([entry]), last_error, receipt, broken }
+    Completion {
+        claim: message.claim(),
+        fate,
+        entry: serde_json::json!([entry]),
+        last_error: Some(reason.to_owned()),
+        receipt: None,
+        broken: None,
+    }
 }
 
-/// How long the channel rests: as long as its receiver asked for, else a few seconds.
-fn rest(wait: Span, completion: &Completion) -> Span {
-    let asked = completion.entry.pointer("/0/status").and_then(serde_json::Value::as_u64);
-    if asked == Some(429) { wait } else { wait.min(REST_MAX) }
+/// An attempt that was made, for one message or several.
+struct Made {
+    delivery: Delivery,
+    took: Duration,
+    /// From 0 to 1; the same for all of them, so that they come back together.
+    random: f64,
+}
+
+impl Made {
+    fn completion(
+        &self,
+        shared: &Shared,
+        message: &Claimed,
+        channel: &Channel,
+        facts: &NotificationFacts,
+    ) -> Completion {
+        let Delivery { outcome, status, accepted, refused, note } = &self.delivery;
+        let attempt = u32::try_from(message.attempts).unwrap_or(1);
+        #[expect(clippy::cast_possible_truncation, reason = "saturates; an age is days at most")]
+        let age = Span::from_micros((message.age_seconds * 1e6) as i64);
+        let fate = match outcome {
+            Outcome::Sent { .. } => Fate::Sent,
+            Outcome::Permanent { .. } => Fate::Dead,
+            Outcome::Retry { after, .. } => {
+                schedule::wait(attempt, age, *after, self.random).map_or(Fate::Dead, Fate::Waiting)
+            }
+        };
+        let word = match (fate, outcome) {
+            (Fate::Dead, Outcome::Retry { .. }) => "dead",
+            _ => outcome.as_str(),
+        };
+        metrics::attempt(&channel.kind, word, Some(self.took));
+        report(message, channel, outcome, note.as_deref(), fate, self.took);
+
+        let now = shared.senders.clock.now();
+        let is_broken = match outcome {
+            Outcome::Sent { .. } => false,
+            Outcome::Permanent { .. } => true,
+            Outcome::Retry { .. } => fate == Fate::Dead || attempt >= schedule::TELL_OTHERS_AT,
+        };
+        let reason = outcome.reason().map(str::to_owned);
+        let broken = is_broken.then(|| {
+            let reason = reason.clone().unwrap_or_default();
+            let (id, name, kind) = (channel.id, channel.name.clone(), channel.kind.clone());
+            let told =
+                facts.channel_broken(now, BrokenChannel { id, name, kind, reason: reason.clone() });
+            let payload = serde_json::to_value(told).unwrap_or_default();
+            let project_id = message.notification_project_id;
+            Broken { reason, rule_id: facts.rule_id(), project_id, payload }
+        });
+        let entry = Attempt {
+            at: now,
+            ms: u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
+            outcome: word.to_owned(),
+            status: *status,
+            reason: reason.clone().or_else(|| note.clone()),
+            accepted: accepted.clone(),
+            refused: refused.clone(),
+        };
+        let receipt = if let Outcome::Sent { receipt } = outcome { receipt.clone() } else { None };
+        Completion {
+            claim: message.claim(),
+            fate,
+            entry: serde_json::json!([entry]),
+            last_error: reason.or_else(|| note.clone()),
+            receipt,
+            broken,
+        }
+    }
 }
 
 fn report(
@@ -196,20 +255,26 @@ fn report(
     }
 }
 
-/// Records a result, again and again while the database is away: a result that is lost means a
+/// Records results, again and again while the database is away: a result that is lost means a
 /// message that is sent twice.
-async fn record(shared: &Shared, claim: ClaimRef, channel_id: Uuid, completion: &Completion) {
+async fn record(shared: &Shared, holder: Uuid, channel: &Channel, results: &[Completion]) {
     let give_up_at = Instant::now() + RECORD_LIMIT;
     let mut pause = Duration::from_millis(100);
     loop {
-        match shared.outbox.complete(claim, channel_id, completion).await {
-            Ok(true) => return,
-            Ok(false) => {
-                tracing::warn!(notification_id = %claim.notification_id, "the claim on a message had passed on before its result was recorded");
+        match shared.outbox.complete(holder, channel.id, results).await {
+            Ok(recorded) if recorded == results.len() => return,
+            Ok(recorded) => {
+                let passed_on = results.len() - recorded;
+                tracing::warn!(
+                    channel = channel.name,
+                    passed_on,
+                    "claims on messages had passed on before the result was recorded"
+                );
                 return;
             }
             Err(error) if Instant::now() + pause >= give_up_at => {
-                tracing::error!(%error, notification_id = %claim.notification_id, "the result of a message could not be recorded; it may be sent again");
+                let messages = results.len();
+                tracing::error!(%error, channel = channel.name, messages, "the result of messages could not be recorded; they may be sent again");
                 return;
             }
             Err(_) => sleep(pause).await,

@@ -14,9 +14,14 @@ use uuid::Uuid;
 use super::{
     deliver::{Finished, Shared, deliver},
     metrics,
+    pace::Paces,
     sender::Senders,
 };
-use crate::store::{channels::Channels, outbox::Outbox};
+use crate::store::{
+    Fence, StoreError,
+    channels::Channels,
+    outbox::{Outbox, Wanted},
+};
 
 /// The right to send: the leader's lease as this process last saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +72,9 @@ impl Default for DispatcherSettings {
         Self { poll: Duration::from_secs(1), in_flight: 32, drain: Duration::from_secs(4) }
     }
 }
+
+/// How long a channel rests whose delivery panicked.
+const AFTER_PANIC: Duration = Duration::from_secs(10);
 
 /// Sends what the outbox holds, while this instance leads.
 pub struct Dispatcher {
@@ -137,7 +145,7 @@ async fn launch(
     shared: &Arc<Shared>,
     settings: &DispatcherSettings,
     flights: &mut Flights,
-) -> Result<Duration, sqlx::Error> {
+) -> Result<Duration, StoreError> {
     let Some(mandate) = shared.leadership.mandate().filter(|mandate| mandate.covers(mandate))
     else {
         return Ok(settings.poll);
@@ -147,13 +155,22 @@ async fn launch(
         // The next landing wakes the loop.
         return Ok(settings.poll);
     }
-    let busy = flights.busy();
-    let claimed = shared.outbox.claim(mandate.holder, mandate.fence, &busy, free).await?;
-    let full = claimed.len() == free;
-    for message in claimed {
-        let channel = shared.channels.open(message.channel.clone());
-        let task = flights.tasks.spawn(deliver(Arc::clone(shared), message, mandate));
-        flights.channels.insert(task.id(), channel.id);
+    let fence = Fence { holder: mandate.holder, number: mandate.fence };
+    let (busy, merging) = (flights.busy(), flights.paces.last(Instant::now()));
+    let wanted = Wanted { busy: &busy, merging: &merging, channels: free };
+    let mut taken: HashMap<Uuid, Vec<_>> = HashMap::new();
+    for message in shared.outbox.claim(&fence, wanted).await? {
+        taken.entry(message.channel.id()).or_default().push(message);
+    }
+    let full = taken.len() == free;
+    for (id, messages) in taken {
+        let Some(first) = messages.first() else { continue };
+        let channel = shared.channels.open(first.channel.clone());
+        if channel.merges() {
+            flights.paces.take(id, Instant::now());
+        }
+        let task = flights.tasks.spawn(deliver(Arc::clone(shared), channel, messages, mandate));
+        flights.channels.insert(task.id(), id);
     }
     if full {
         return Ok(settings.poll);
@@ -170,6 +187,7 @@ struct Flights {
     tasks: JoinSet<Finished>,
     channels: HashMap<Id, Uuid>,
     resting: HashMap<Uuid, Instant>,
+    paces: Paces,
 }
 
 impl Flights {
@@ -177,26 +195,35 @@ impl Flights {
     fn busy(&mut self) -> Vec<Uuid> {
         let now = Instant::now();
         self.resting.retain(|_, until| *until > now);
-        self.channels.values().chain(self.resting.keys()).copied().collect()
+        let empty = self.paces.empty(now);
+        self.channels.values().chain(self.resting.keys()).copied().chain(empty).collect()
     }
 
     fn next_rested(&self) -> Option<Duration> {
-        let first = self.resting.values().min()?;
-        Some(first.saturating_duration_since(Instant::now()))
+        let now = Instant::now();
+        let rested = self.resting.values().min().map(|at| at.saturating_duration_since(now));
+        [rested, self.paces.next(now)].into_iter().flatten().min()
     }
 
     fn landed(&mut self, landed: Result<(Id, Finished), JoinError>) {
         match landed {
-            Ok((id, Finished { channel_id, rest })) => {
+            Ok((id, Finished { channel_id, rest, limited })) => {
                 self.channels.remove(&id);
-                if let Some(rest) = rest {
-                    self.resting.insert(channel_id, Instant::now() + rest.to_std());
+                let now = Instant::now();
+                if let Some(rest) = rest.map(crate::model::Span::to_std) {
+                    self.resting.insert(channel_id, now + rest);
+                    if limited {
+                        self.paces.pause(channel_id, rest, now);
+                    }
                 }
             }
             Err(error) => {
                 let channel = self.channels.remove(&error.id());
-                // The claim ends by itself and the message is taken again.
+                // Nobody is busy with its messages any more, so they are taken again.
                 tracing::error!(%error, ?channel, "a delivery ended without a result");
+                if let Some(channel) = channel {
+                    self.resting.insert(channel, Instant::now() + AFTER_PANIC);
+                }
             }
         }
     }

@@ -8,6 +8,9 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 /// permanent, dropped, dead).
 pub const NOTIFICATIONS_TOTAL: &str = "meshhook_errors_notifications_total";
 
+/// Counter: messages that told several pieces of news at once, by `kind`.
+pub const DIGESTS_TOTAL: &str = "meshhook_errors_notification_digests_total";
+
 /// Histogram: seconds that one attempt took, by `kind`.
 pub const DELIVERY_SECONDS: &str = "meshhook_errors_notification_delivery_seconds";
 
@@ -20,6 +23,7 @@ pub fn describe() {
         NOTIFICATIONS_TOTAL,
         "Attempts to deliver a notification, by what came of them."
     );
+    describe_counter!(DIGESTS_TOTAL, "Messages that told what had to wait as one.");
     describe_histogram!(DELIVERY_SECONDS, metrics::Unit::Seconds, "How long an attempt took.");
     describe_gauge!(OUTBOX_DEPTH, "Notifications that wait or are being sent.");
 }
@@ -30,6 +34,12 @@ pub(super) fn attempt(kind: &str, outcome: &'static str, took: Option<Duration>)
     if let Some(took) = took {
         histogram!(DELIVERY_SECONDS, "kind" => kind.to_owned()).record(took);
     }
+}
+
+/// Several pieces of news go out as one message.
+pub(super) fn digest(kind: &str, news: usize) {
+    counter!(DIGESTS_TOTAL, "kind" => kind.to_owned()).increment(1);
+    tracing::debug!(kind, news, "what had to wait goes out as one message");
 }
 
 /// The outbox was looked at.

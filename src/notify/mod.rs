@@ -5,6 +5,7 @@
 mod address;
 mod attempt;
 mod deliver;
+mod digest;
 pub mod dispatcher;
 pub mod egress;
 pub mod email;
@@ -12,6 +13,7 @@ mod email_body;
 pub mod message;
 pub mod metrics;
 pub mod outcome;
+mod pace;
 mod retry_after;
 pub mod schedule;
 pub mod sender;

@@ -66,7 +66,7 @@ pub fn plain(facts: &NotificationFacts) -> Value {
     json!({"text": escaped(&text, FALLBACK_MAX), "unfurl_links": false, "unfurl_media": false})
 }
 
-fn section(text: String) -> Value {
+pub(super) fn section(text: String) -> Value {
     json!({"type": "section", "text": markdown(text)})
 }
 
@@ -80,7 +80,7 @@ fn markdown(text: String) -> Value {
 /// Slack asks for `&`, `<` and `>` as entities; without that `<!channel>` in an error message would
 /// wake everybody. A joiner of no width disarms the bare words too, whatever the workspace's
 /// settings for linking names are. The length is that of the escaped text, and no entity is cut.
-fn escaped(text: &str, max: usize) -> String {
+pub(super) fn escaped(text: &str, max: usize) -> String {
     let text = text.replace("@here", "@\u{2060}here");
     let text =
         text.replace("@channel", "@\u{2060}channel").replace("@everyone", "@\u{2060}everyone");
@@ -106,7 +106,7 @@ fn escaped(text: &str, max: usize) -> String {
 }
 
 /// An address that is safe between `<` and `|`; none where it is not an http address.
-fn link_target(link: &str) -> Option<String> {
+pub(super) fn link_target(link: &str) -> Option<String> {
     let url = url::Url::parse(link).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
     let text = url.as_str().replace('|', "%7C").replace('<', "%3C").replace('>', "%3E");
     Some(text.replace('&', "&amp;"))

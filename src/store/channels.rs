@@ -3,18 +3,26 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::FromRow as _;
 use uuid::Uuid;
 
-use super::secrets::{ChannelKey, Sealed, SecretError};
+use super::{
+    Db, StoreError,
+    pool::within,
+    secrets::{ChannelKey, Sealed, SecretError},
+};
 
 /// More channels than this are not kept decrypted.
 const CACHE_MAX: usize = 1_000;
+
+/// How long the database may take to answer.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// One row of `alert_channels` with its encrypted secret.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -29,6 +37,14 @@ pub struct ChannelRow {
     nonce: Option<Vec<u8>>,
     ciphertext: Option<Vec<u8>>,
     secret_updated_at: Option<DateTime<Utc>>,
+}
+
+impl ChannelRow {
+    /// Primary key.
+    #[must_use]
+    pub const fn id(&self) -> Uuid {
+        self.channel_id
+    }
 }
 
 /// A channel that is ready for use, or says why it is not.
@@ -46,6 +62,14 @@ pub struct Channel {
     pub enabled: bool,
     /// How to get there.
     pub target: Result<Target, ChannelError>,
+}
+
+impl Channel {
+    /// Whether its receiver limits the pace, so that what has to wait is told as one message.
+    #[must_use]
+    pub const fn merges(&self) -> bool {
+        matches!(self.target, Ok(Target::Slack { .. }))
+    }
 }
 
 /// How to get to a channel.
@@ -107,8 +131,8 @@ pub enum FindError {
         ids: String,
     },
     /// The database could not be asked.
-    #[error("channels: {0}")]
-    Database(#[from] sqlx::Error),
+    #[error(transparent)]
+    Database(#[from] StoreError),
 }
 
 type Stamp = (DateTime<Utc>, Option<DateTime<Utc>>);
@@ -116,17 +140,16 @@ type Stamp = (DateTime<Utc>, Option<DateTime<Utc>>);
 /// The channels of a database.
 #[derive(Debug)]
 pub struct Channels {
-    pool: PgPool,
+    db: Db,
     key: Option<ChannelKey>,
     /// Decrypted channels by id, valid while neither row nor secret has changed.
     cache: Mutex<HashMap<Uuid, (Stamp, Arc<Channel>)>>,
 }
 
 impl Channels {
-    /// The channels behind `pool`; without a key those that have a secret cannot be used.
-    #[must_use]
-    pub fn new(pool: PgPool, key: Option<ChannelKey>) -> Self {
-        Self { pool, key, cache: Mutex::default() }
+    /// The channels in `db`; without a key those that have a secret cannot be used.
+    pub fn new(db: impl Into<Db>, key: Option<ChannelKey>) -> Self {
+        Self { db: db.into(), key, cache: Mutex::default() }
     }
 
     /// The only channel with this name or id.
@@ -172,14 +195,16 @@ impl Channels {
         channel
     }
 
-    async fn rows(&self, name_or_id: Option<&str>) -> Result<Vec<ChannelRow>, sqlx::Error> {
-        let mut tx = self.pool.begin().await?;
-        let rows = sqlx::query_as(include_str!("../../sql/channels_by_name_or_id.sql"))
-            .bind(name_or_id)
-            .fetch_all(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        Ok(rows)
+    async fn rows(&self, name_or_id: Option<&str>) -> Result<Vec<ChannelRow>, StoreError> {
+        let name_or_id = name_or_id.map(str::to_owned);
+        within("read the channels", TIME_LIMIT, async {
+            let mut link = self.db.link().await?;
+            let query = link.query(include_str!("../../sql/channels_by_name_or_id.sql"));
+            let rows = query.bind(name_or_id).fetch_all(link.connection()).await?;
+            link.commit().await?;
+            Ok(rows.iter().map(ChannelRow::from_row).collect::<Result<_, _>>()?)
+        })
+        .await
     }
 }
 

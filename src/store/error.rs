@@ -70,6 +70,18 @@ impl StoreError {
     }
 }
 
+impl StoreError {
+    /// Whether the connection broke, or the server ended it (SQLSTATE class 57P).
+    #[must_use]
+    pub fn is_lost_connection(&self) -> bool {
+        let Self::Database { source, .. } = self else { return false };
+        match source.as_database_error() {
+            Some(error) => error.code().is_some_and(|code| code.starts_with("57P")),
+            None => matches!(source, sqlx::Error::Io(_) | sqlx::Error::Protocol(_)),
+        }
+    }
+}
+
 /// Classes of SQLSTATE (Postgres, appendix A) that a change of rights, schema or password must cure.
 fn kind_of_code(code: Option<&str>) -> ErrorKind {
     let operator = ["0A", "28", "2B", "3D", "3F", "42", "22", "23", "P0"];

@@ -25,6 +25,8 @@ pub struct Page {
     pub last_drawn: i64,
     /// `pg_snapshot_xmin` of the snapshot.
     pub xmin: u64,
+    /// When the server was started; another time means that it is another life of it.
+    pub server_started: Timestamp,
     /// A time before the snapshot: what was committed before it was visible.
     pub began_at: Timestamp,
     /// The database's clock when the statement ran.
@@ -71,10 +73,11 @@ pub async fn read_missing(
         while let Some(row) = rows.try_next().await? {
             page.last_drawn = row.try_get(0)?;
             page.xmin = row.try_get::<i64, _>(1)?.unsigned_abs();
-            page.began_at = row.try_get::<DateTime<Utc>, _>(2)?.into();
-            page.database_now = row.try_get::<DateTime<Utc>, _>(3)?.into();
-            if let Some(seq) = row.try_get::<Option<i64>, _>(4)? {
-                match event_of(&row, 4) {
+            page.server_started = row.try_get::<DateTime<Utc>, _>(2)?.into();
+            page.began_at = row.try_get::<DateTime<Utc>, _>(3)?.into();
+            page.database_now = row.try_get::<DateTime<Utc>, _>(4)?.into();
+            if let Some(seq) = row.try_get::<Option<i64>, _>(5)? {
+                match event_of(&row, 5) {
                     Ok(event) => page.events.push(event),
                     Err(error) => page.unreadable.push((seq, error.to_string())),
                 }
@@ -103,19 +106,38 @@ pub async fn read_missing(
     Ok(page)
 }
 
-/// Draws a transaction id in a transaction that has ended when this returns.
+/// A transaction id to stamp holes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// The id.
+    pub xid: u64,
+    /// The highest number that was drawn before it: only holes up to there may be stamped.
+    pub last_drawn: i64,
+    /// When the server was started; see [`Page::server_started`].
+    pub server_started: Timestamp,
+}
+
+/// Draws a transaction id in a transaction that has ended, and is on the disk, when this returns.
 ///
 /// # Errors
 /// When the database does not answer within `limit`.
-pub async fn draw_stamp(db: &Db, limit: Duration) -> Result<u64, StoreError> {
+pub async fn draw_stamp(db: &Db, limit: Duration) -> Result<Stamp, StoreError> {
     within("draw a stamp", limit, async {
-        let mut link = db.link().await?;
-        let row = link
+        let mut link = db.transaction().await?;
+        let drawn = link
+            .query(include_str!("../../sql/last_drawn.sql"))
+            .fetch_one(link.connection())
+            .await?;
+        let stamp = link
             .query(include_str!("../../sql/draw_stamp.sql"))
             .fetch_one(link.connection())
             .await?;
         link.commit().await?;
-        Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
+        Ok(Stamp {
+            xid: stamp.try_get::<i64, _>(0)?.unsigned_abs(),
+            last_drawn: drawn.try_get(0)?,
+            server_started: drawn.try_get::<DateTime<Utc>, _>(1)?.into(),
+        })
     })
     .await
 }

@@ -11,7 +11,10 @@ use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
 use super::{Db, Fence, Link, StoreError, pool::within};
-use crate::model::{Evidence, OpenIncident, Timestamp, Transition};
+use crate::{
+    crash::Point,
+    model::{Evidence, OpenIncident, Timestamp, Transition},
+};
 
 /// A transition with what only the writer knows.
 #[derive(Clone, Debug)]
@@ -26,11 +29,20 @@ pub struct Decision {
     pub facts: Value,
 }
 
-/// The incidents that are open; a row that cannot be read costs only itself and is logged.
+/// An incident that is open in the database.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// What the engine goes on with. Where its rule was deleted, the rule's id is nil.
+    pub incident: OpenIncident,
+    /// What the last message said of its rule; null where nobody was told.
+    pub told_rule: Option<Value>,
+}
+
+/// The incidents that are open, also those of rules that are gone or disabled; a row that cannot be read costs only itself and is logged.
 ///
 /// # Errors
 /// When the database does not answer within `limit`.
-pub async fn load_open(db: &Db, limit: Duration) -> Result<Vec<OpenIncident>, StoreError> {
+pub async fn load_open(db: &Db, limit: Duration) -> Result<Vec<Opened>, StoreError> {
     let rows = within("read the open incidents", limit, async {
         let mut link = db.link().await?;
         let query = link.query(include_str!("../../sql/incidents_open.sql"));
@@ -41,11 +53,12 @@ pub async fn load_open(db: &Db, limit: Duration) -> Result<Vec<OpenIncident>, St
     .await?;
     let read = |row: Row| {
         let id = row.incident_id;
+        let told_rule = row.rule.clone();
         let incident = row.into_open();
         if incident.is_none() {
             tracing::warn!(incident = %id, "an open incident cannot be read; it will be opened anew");
         }
-        incident
+        Some(Opened { incident: incident?, told_rule })
     };
     Ok(rows.into_iter().filter_map(read).collect())
 }
@@ -64,21 +77,6 @@ pub async fn acknowledgements(db: &Db, limit: Duration) -> Result<HashMap<Uuid, 
             .iter()
             .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
             .collect::<Result<_, sqlx::Error>>()?)
-    })
-    .await
-}
-
-/// Closes incidents whose rule was deleted; returns how many there were.
-///
-/// # Errors
-/// [`StoreError::FenceLost`] when this instance does not lead; the database's failures.
-pub async fn close_orphans(db: &Db, fence: &Fence, limit: Duration) -> Result<u64, StoreError> {
-    within("close incidents of deleted rules", limit, async {
-        let mut link = db.transaction().await?;
-        let query = link.query(include_str!("../../sql/incidents_orphaned.sql"));
-        let done = query.execute(link.connection()).await?;
-        link.commit_as(fence).await?;
-        Ok(done.rows_affected())
     })
     .await
 }
@@ -142,7 +140,7 @@ pub async fn record(
         for round in rounds(decisions) {
             messages += record_round(&mut link, &round).await?;
         }
-        link.commit_as(fence).await?;
+        link.commit_past(fence, Some(Point::Committing)).await?;
         Ok(messages)
     })
     .await
@@ -233,6 +231,7 @@ struct Row {
     acknowledged: bool,
     peak: f64,
     evidence: Value,
+    rule: Option<Value>,
 }
 
 impl Row {

@@ -1,19 +1,29 @@
 //! The outbox: messages that wait to be sent, and what came of each attempt.
-//!
-//! Every statement runs inside an explicit transaction: a pooler in transaction mode may otherwise
-//! hand the parts of one prepared statement to different servers.
 
+use std::time::Duration;
+
+use serde::Serialize;
 use serde_json::Value;
-use sqlx::{PgPool, Row as _};
+use sqlx::{FromRow as _, Row as _};
 use uuid::Uuid;
 
-use super::channels::ChannelRow;
+use super::{
+    Db, Fence, Link, StoreError,
+    channels::ChannelRow,
+    pool::{Failure, within},
+};
 use crate::model::Span;
+
+/// How long the database may take to answer.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// At most this many messages go out as one.
+pub const MERGED_MAX: usize = 40;
 
 /// The table of messages.
 #[derive(Clone, Debug)]
 pub struct Outbox {
-    pool: PgPool,
+    db: Db,
 }
 
 /// A message that this instance has taken in order to send it.
@@ -21,6 +31,8 @@ pub struct Outbox {
 pub struct Claimed {
     /// Primary key.
     pub notification_id: Uuid,
+    /// Its place in the order of decisions.
+    pub number: i64,
     /// Its incident, where it belongs to the order of one.
     pub incident_id: Option<Uuid>,
     /// The incident's project.
@@ -42,13 +54,23 @@ pub struct Claimed {
     pub channel: ChannelRow,
 }
 
-/// Which claim an answer belongs to.
-#[derive(Clone, Copy, Debug)]
-pub struct ClaimRef {
+/// What may be taken now.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    /// Channels to which nothing may be sent now.
+    pub busy: &'a [Uuid],
+    /// Channels that get everything that is due at once (at most [`MERGED_MAX`]), to be told as one
+    /// message; all others get one at a time.
+    pub merging: &'a [Uuid],
+    /// At most this many channels.
+    pub channels: usize,
+}
+
+/// A claim on a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
     /// Primary key of the message.
     pub notification_id: Uuid,
-    /// The instance that took it.
-    pub holder: Uuid,
     /// The attempt it was taken for.
     pub attempt: i32,
 }
@@ -69,6 +91,8 @@ pub enum Fate {
 /// What is recorded of an attempt.
 #[derive(Clone, Debug)]
 pub struct Completion {
+    /// The claim it was made under.
+    pub claim: Claim,
     /// Where the message stands now.
     pub fate: Fate,
     /// The attempt's entry in the log.
@@ -82,7 +106,7 @@ pub struct Completion {
 }
 
 /// A channel that broke, and what its rule's other channels are told.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Broken {
     /// What the receiver answered, without secrets.
     pub reason: String,
@@ -103,134 +127,128 @@ pub struct Depth {
     pub next_due: Option<Span>,
 }
 
-impl Outbox {
-    /// The outbox behind `pool`.
+impl Claimed {
+    /// The claim under which it was taken.
     #[must_use]
-    pub const fn new(pool: PgPool) -> Self {
-        Self { pool }
+    pub const fn claim(&self) -> Claim {
+        Claim { notification_id: self.notification_id, attempt: self.attempts }
+    }
+}
+
+impl Outbox {
+    /// The outbox in `db`.
+    pub fn new(db: impl Into<Db>) -> Self {
+        Self { db: db.into() }
     }
 
-    /// Takes due messages, at most one for each channel that is not in `busy`, at most `limit`.
+    /// Takes due messages, in the order of their decisions.
     ///
-    /// Takes nothing unless `holder` has the lease with this `fence` now.
+    /// Takes nothing unless `fence` leads now. What this instance had taken before for a channel
+    /// that is not busy is taken again: nobody is sending it any more.
     ///
     /// # Errors
-    /// Where the database cannot be asked.
+    /// Where the database cannot be asked; what it took unheard is taken again by the next call.
     pub async fn claim(
         &self,
-        holder: Uuid,
-        fence: i64,
-        busy: &[Uuid],
-        limit: usize,
-    ) -> Result<Vec<Claimed>, sqlx::Error> {
-        let mut tx = self.pool.begin().await?;
-        let claimed = sqlx::query_as(include_str!("../../sql/outbox_claim.sql"))
-            .bind(holder)
-            .bind(fence)
-            .bind(busy)
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&mut *tx)
-            .await?;
-        tx.commit().await?;
+        fence: &Fence,
+        wanted: Wanted<'_>,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let mut claimed = within("take messages", TIME_LIMIT, async {
+            let mut link = self.db.link().await?;
+            let rows = link
+                .query(include_str!("../../sql/outbox_claim.sql"))
+                .bind(fence.holder)
+                .bind(fence.number)
+                .bind(wanted.busy.to_vec())
+                .bind(wanted.merging.to_vec())
+                .bind(i64::try_from(wanted.channels).unwrap_or(i64::MAX))
+                .bind(i64::try_from(MERGED_MAX).unwrap_or(i64::MAX))
+                .fetch_all(link.connection())
+                .await?;
+            link.commit().await?;
+            Ok(rows.iter().map(Claimed::from_row).collect::<Result<Vec<_>, _>>()?)
+        })
+        .await?;
+        claimed.sort_by_key(|message| message.number);
         Ok(claimed)
     }
 
-    /// Records what came of an attempt, with its effect on the channel; false where the claim has
-    /// passed to another instance, in which case nothing is recorded.
+    /// Records what came of one attempt for all messages it told, with its effect on the channel;
+    /// returns for how many. A claim that has passed to another instance is left to that one.
     ///
     /// # Errors
-    /// Where the database cannot be asked; nothing is recorded then.
+    /// Where the database cannot be asked. Unless it failed to answer the commit, nothing is
+    /// recorded then; and a second record of the same attempt has no effect.
     pub async fn complete(
         &self,
-        claim: ClaimRef,
+        holder: Uuid,
         channel_id: Uuid,
-        completion: &Completion,
-    ) -> Result<bool, sqlx::Error> {
-        let (state, wait) = match completion.fate {
-            Fate::Sent => ("sent", 0),
-            Fate::Waiting(wait) => ("waiting", wait.micros()),
-            Fate::Dead => ("dead", 0),
-            Fate::Dropped => ("dropped", 0),
-        };
-        let mut tx = self.pool.begin().await?;
-        let recorded = sqlx::query(include_str!("../../sql/outbox_complete.sql"))
-            .bind(claim.notification_id)
-            .bind(claim.holder)
-            .bind(claim.attempt)
-            .bind(state)
-            .bind(&completion.entry)
-            .bind(&completion.last_error)
-            .bind(&completion.receipt)
-            .bind(wait)
-            .execute(&mut *tx)
-            .await?;
-        if recorded.rows_affected() == 0 {
-            return Ok(false);
-        }
-        if completion.fate == Fate::Sent {
-            let was_broken = sqlx::query(include_str!("../../sql/channel_delivered.sql"))
-                .bind(channel_id)
-                .fetch_optional(&mut *tx)
+        completions: &[Completion],
+    ) -> Result<usize, StoreError> {
+        let given: Vec<_> = completions.iter().map(Given::of).collect();
+        within("record what came of messages", TIME_LIMIT, async {
+            let given = serde_json::to_value(&given).map_err(encode)?;
+            let mut link = self.db.transaction().await?;
+            let recorded = link
+                .query(include_str!("../../sql/outbox_complete.sql"))
+                .bind(holder)
+                .bind(given)
+                .execute(link.connection())
                 .await?
-                .map(|row| row.try_get::<bool, _>("was_broken"))
-                .transpose()?;
-            if was_broken == Some(true) {
-                sqlx::query(include_str!("../../sql/outbox_hasten.sql"))
-                    .bind(channel_id)
-                    .execute(&mut *tx)
-                    .await?;
+                .rows_affected();
+            if recorded == 0 {
+                link.rollback().await?;
+                return Ok(0);
             }
-        }
-        if let Some(broken) = &completion.broken {
-            let newly = sqlx::query(include_str!("../../sql/channel_broken.sql"))
-                .bind(channel_id)
-                .bind(&broken.reason)
-                .fetch_optional(&mut *tx)
-                .await?;
-            if let (Some(_), Some(rule_id)) = (newly, broken.rule_id) {
-                sqlx::query(include_str!("../../sql/outbox_tell_others.sql"))
-                    .bind(rule_id)
-                    .bind(channel_id)
-                    .bind(&broken.payload)
-                    .bind(broken.project_id)
-                    .execute(&mut *tx)
-                    .await?;
+            if completions.iter().any(|completion| completion.fate == Fate::Sent) {
+                delivered(&mut link, channel_id).await?;
             }
-        }
-        tx.commit().await?;
-        Ok(true)
+            let broken: Vec<_> = completions.iter().filter_map(|c| c.broken.as_ref()).collect();
+            if let Some(first) = broken.first() {
+                breaks(&mut link, channel_id, &first.reason, &broken).await?;
+            }
+            link.commit().await?;
+            Ok(usize::try_from(recorded).unwrap_or(usize::MAX))
+        })
+        .await
     }
 
-    /// Gives back a message that was taken but not sent.
+    /// Gives back messages that were taken but not sent.
     ///
     /// # Errors
-    /// Where the database cannot be asked; the claim then ends by itself.
-    pub async fn release(&self, claim: ClaimRef) -> Result<(), sqlx::Error> {
-        let mut tx = self.pool.begin().await?;
-        sqlx::query(include_str!("../../sql/outbox_release.sql"))
-            .bind(claim.notification_id)
-            .bind(claim.holder)
-            .bind(claim.attempt)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await
+    /// Where the database cannot be asked; the claims then end by themselves.
+    pub async fn release(&self, holder: Uuid, claims: &[Claim]) -> Result<(), StoreError> {
+        let ids: Vec<Uuid> = claims.iter().map(|claim| claim.notification_id).collect();
+        let attempts: Vec<i32> = claims.iter().map(|claim| claim.attempt).collect();
+        within("give messages back", TIME_LIMIT, async {
+            let mut link = self.db.link().await?;
+            link.query(include_str!("../../sql/outbox_release.sql"))
+                .bind(holder)
+                .bind(ids)
+                .bind(attempts)
+                .execute(link.connection())
+                .await?;
+            Ok(link.commit().await?)
+        })
+        .await
     }
 
     /// How many messages are unfinished, and when the next one of a channel outside `busy` is due.
     ///
     /// # Errors
     /// Where the database cannot be asked.
-    pub async fn depth(&self, busy: &[Uuid]) -> Result<Depth, sqlx::Error> {
-        let mut tx = self.pool.begin().await?;
-        let row = sqlx::query(include_str!("../../sql/outbox_depth.sql"))
-            .bind(busy)
-            .fetch_one(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        let seconds: Option<f64> = row.try_get("next_due_seconds")?;
+    pub async fn depth(&self, busy: &[Uuid]) -> Result<Depth, StoreError> {
+        let row = within("look at the outbox", TIME_LIMIT, async {
+            let mut link = self.db.link().await?;
+            let query = link.query(include_str!("../../sql/outbox_depth.sql"));
+            let row = query.bind(busy.to_vec()).fetch_one(link.connection()).await?;
+            link.commit().await?;
+            Ok((row.try_get("depth")?, row.try_get::<Option<f64>, _>("next_due_seconds")?))
+        });
+        let (depth, seconds) = row.await?;
         #[expect(clippy::cast_possible_truncation, reason = "saturates; a wait is hours at most")]
         let next_due = seconds.map(|seconds| Span::from_micros((seconds * 1e6).ceil() as i64));
-        Ok(Depth { depth: row.try_get("depth")?, next_due })
+        Ok(Depth { depth, next_due })
     }
 
     /// Puts a test message for a channel into the outbox and returns its id; none where there is no
@@ -242,14 +260,95 @@ impl Outbox {
         &self,
         channel_id: Uuid,
         payload: &Value,
-    ) -> Result<Option<Uuid>, sqlx::Error> {
-        let mut tx = self.pool.begin().await?;
-        let row = sqlx::query(include_str!("../../sql/outbox_enqueue_test.sql"))
+    ) -> Result<Option<Uuid>, StoreError> {
+        within("enqueue a test message", TIME_LIMIT, async {
+            let mut link = self.db.link().await?;
+            let row = link
+                .query(include_str!("../../sql/outbox_enqueue_test.sql"))
+                .bind(channel_id)
+                .bind(payload.clone())
+                .fetch_optional(link.connection())
+                .await?;
+            link.commit().await?;
+            Ok(row.map(|row| row.try_get(0)).transpose()?)
+        })
+        .await
+    }
+}
+
+/// The channel works; where it did not until now, what waits for it need not wait longer.
+async fn delivered(link: &mut Link, channel_id: Uuid) -> Result<(), Failure> {
+    let was_broken = link
+        .query(include_str!("../../sql/channel_delivered.sql"))
+        .bind(channel_id)
+        .fetch_optional(link.connection())
+        .await?
+        .map(|row| row.try_get::<bool, _>("was_broken"))
+        .transpose()?;
+    if was_broken == Some(true) {
+        link.query(include_str!("../../sql/outbox_hasten.sql"))
             .bind(channel_id)
-            .bind(payload)
-            .fetch_optional(&mut *tx)
+            .execute(link.connection())
             .await?;
-        tx.commit().await?;
-        row.map(|row| row.try_get(0)).transpose()
+    }
+    Ok(())
+}
+
+/// The channel is broken; where it was not until now, the other channels of the rules are told.
+async fn breaks(
+    link: &mut Link,
+    channel_id: Uuid,
+    reason: &str,
+    lost: &[&Broken],
+) -> Result<(), Failure> {
+    let newly = link
+        .query(include_str!("../../sql/channel_broken.sql"))
+        .bind(channel_id)
+        .bind(reason.to_owned())
+        .fetch_optional(link.connection())
+        .await?;
+    if newly.is_some() {
+        link.query(include_str!("../../sql/outbox_tell_others.sql"))
+            .bind(channel_id)
+            .bind(serde_json::to_value(lost).map_err(encode)?)
+            .execute(link.connection())
+            .await?;
+    }
+    Ok(())
+}
+
+fn encode(error: serde_json::Error) -> sqlx::Error {
+    sqlx::Error::Encode(error.into())
+}
+
+/// One element of the record's `$2`.
+#[derive(Serialize)]
+struct Given<'a> {
+    notification_id: Uuid,
+    attempt: i32,
+    state: &'static str,
+    wait_micros: i64,
+    entry: &'a Value,
+    last_error: Option<&'a str>,
+    receipt: Option<&'a str>,
+}
+
+impl<'a> Given<'a> {
+    fn of(completion: &'a Completion) -> Self {
+        let (state, wait_micros) = match completion.fate {
+            Fate::Sent => ("sent", 0),
+            Fate::Waiting(wait) => ("waiting", wait.micros()),
+            Fate::Dead => ("dead", 0),
+            Fate::Dropped => ("dropped", 0),
+        };
+        Self {
+            notification_id: completion.claim.notification_id,
+            attempt: completion.claim.attempt,
+            state,
+            wait_micros,
+            entry: &completion.entry,
+            last_error: completion.last_error.as_deref(),
+            receipt: completion.receipt.as_deref(),
+        }
     }
 }

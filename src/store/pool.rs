@@ -4,6 +4,10 @@
 //! between preparing a statement and running it. Through a pooler, therefore, every statement runs
 //! in a transaction and none stays prepared. Nothing is set for a session, and no start-up option
 //! is sent that poolers refuse; waiting is bounded here and not by `statement_timeout`.
+//!
+//! A transaction that its owner leaves alone is ended by the server ([`IDLE_LIMIT`]). Otherwise a
+//! leader that was stopped, or whose machine vanished, between the check of the fence and the commit
+//! would keep the lease's row locked, and nobody could take over before it came back.
 
 use std::{future::Future, time::Duration};
 
@@ -15,13 +19,21 @@ use sqlx::{
 };
 
 use super::{Fence, StoreError, lease};
+use crate::crash::{self, Point};
 
 /// The port of Supabase's transaction-mode pooler, and by convention of others.
 const POOLER_PORT: u16 = 6543;
 
+/// A transaction in which its owner says nothing for this long is ended by the server: well before
+/// a lease of 6 s ends, and long beyond any pause of a healthy process.
+pub const IDLE_LIMIT: Duration = Duration::from_secs(3);
+
+/// Begins a transaction with [`IDLE_LIMIT`], in one round trip; local to it, as a pooler demands.
+///
 /// The planner cannot know how few numbers a range holds, so it takes our short statements for
 /// expensive ones, and compiling them takes a second where running them takes milliseconds.
-const BEGIN: &str = "begin; set local jit = off";
+const BEGIN: &str =
+    "begin; set local idle_in_transaction_session_timeout = '3s'; set local jit = off";
 
 /// How to use the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,9 +130,25 @@ impl Db {
         Ok(link)
     }
 
+    /// Throws away every connection that nobody uses: where one of them turned out to be dead, the
+    /// others are likely to be, and each would cost a query.
+    pub fn discard_idle(&self) {
+        for _ in 0..self.pool.num_idle() {
+            let Some(mut connection) = self.pool.try_acquire() else { break };
+            connection.close_on_drop();
+        }
+    }
+
     /// Waits for the connections to close.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+/// A pool that somebody else made; for a direct connection.
+impl From<PgPool> for Db {
+    fn from(pool: PgPool) -> Self {
+        Self { pool, pooler: false }
     }
 }
 
@@ -157,8 +185,19 @@ impl Link {
     ///
     /// # Errors
     /// [`Failure::FenceLost`] when another instance leads; the commit's own failure.
-    pub async fn commit_as(mut self, fence: &Fence) -> Result<(), Failure> {
+    pub async fn commit_as(self, fence: &Fence) -> Result<(), Failure> {
+        self.commit_past(fence, None).await
+    }
+
+    /// As [`Link::commit_as`], with a crash point between the check and the commit.
+    ///
+    /// # Errors
+    /// As [`Link::commit_as`].
+    pub async fn commit_past(mut self, fence: &Fence, at: Option<Point>) -> Result<(), Failure> {
         if lease::check_fence(&mut self, fence).await? {
+            if let Some(at) = at {
+                crash::point(at);
+            }
             Ok(self.commit().await?)
         } else {
             self.rollback().await?;

@@ -5,7 +5,10 @@ use std::time::Duration;
 use sqlx::Row;
 
 use super::{Db, Fence, StoreError, pool::within};
-use crate::model::RangeSet;
+use crate::{
+    crash::{self, Point},
+    model::RangeSet,
+};
 
 /// Numbers to count, and how many rows the ledger saw among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub struct Portion {
     pub ranges: RangeSet,
     /// Rows among them.
     pub rows: u64,
+    /// Every number up to this is known to be in the checkpoint.
+    pub known: i64,
     /// Save although the table holds another number of rows: it was tried for long enough, and
     /// rows can vanish with their project.
     pub accept_difference: bool,
@@ -39,6 +44,8 @@ pub enum Saved {
     Overlap,
     /// Nothing was written: the checkpoint belongs to another epoch.
     OtherEpoch,
+    /// Nothing was written: the checkpoint lacks what we know to be in it, so it is an older one.
+    SetBack,
 }
 
 /// Counts a portion, in one transaction that only the leader can commit.
@@ -60,14 +67,20 @@ pub async fn roll_up(
         let checkpoint = link
             .query(include_str!("../../sql/lock_checkpoint.sql"))
             .bind(ranges.as_str())
+            .bind(portion.known)
             .fetch_one(link.connection())
             .await?;
         let epoch: i32 = checkpoint.try_get(0)?;
-        let overlaps: bool = checkpoint.try_get(1)?;
-        if epoch != portion.epoch || overlaps {
+        let (overlaps, complete): (bool, bool) = (checkpoint.try_get(1)?, checkpoint.try_get(2)?);
+        let refused = match (epoch == portion.epoch, complete, overlaps) {
+            (false, ..) => Some(Saved::OtherEpoch),
+            (true, false, _) => Some(Saved::SetBack),
+            (true, true, true) => Some(Saved::Overlap),
+            (true, true, false) => None,
+        };
+        if let Some(refused) = refused {
             link.rollback().await?;
-            let other = epoch != portion.epoch;
-            return Ok(if other { Saved::OtherEpoch } else { Saved::Overlap });
+            return Ok(refused);
         }
         let counted = link
             .query(include_str!("../../sql/roll_up.sql"))
@@ -79,7 +92,8 @@ pub async fn roll_up(
             link.rollback().await?;
             return Ok(Saved::RowsDiffer { rows });
         }
-        link.commit_as(fence).await?;
+        link.commit_past(fence, Some(Point::RollingUp)).await?;
+        crash::point(Point::RolledUp);
         Ok(Saved::Yes { rows })
     })
     .await

@@ -1,6 +1,6 @@
 //! Secrets of channels: encrypted before they reach the database, decrypted only in this process.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
@@ -8,8 +8,13 @@ use aws_lc_rs::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::{PgPool, Row as _};
+use sqlx::{Row as _, postgres::PgRow};
 use uuid::Uuid;
+
+use super::{Db, StoreError, pool::within};
+
+/// How long the database may take to answer.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// The key that channel secrets are encrypted with (AES-256-GCM); kept in the daemon's environment.
 #[derive(Clone)]
@@ -41,7 +46,7 @@ pub enum SecretError {
     Encrypt,
     /// The database could not be asked.
     #[error("channel secrets: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(#[from] StoreError),
 }
 
 impl ChannelKey {
@@ -109,15 +114,14 @@ pub struct Sealed {
 /// The table of channel secrets.
 #[derive(Clone, Debug)]
 pub struct Secrets {
-    pool: PgPool,
+    db: Db,
     key: ChannelKey,
 }
 
 impl Secrets {
-    /// The secrets behind `pool`, encrypted with `key`.
-    #[must_use]
-    pub const fn new(pool: PgPool, key: ChannelKey) -> Self {
-        Self { pool, key }
+    /// The secrets in `db`, encrypted with `key`.
+    pub fn new(db: impl Into<Db>, key: ChannelKey) -> Self {
+        Self { db: db.into(), key }
     }
 
     /// Stores the secret of a channel (a Slack webhook address, or a webhook's signing secret),
@@ -127,20 +131,25 @@ impl Secrets {
     /// Where there is no such channel, or the database cannot be asked.
     pub async fn set(&self, channel_id: Uuid, plaintext: &SecretString) -> Result<(), SecretError> {
         let sealed = self.key.seal(channel_id, plaintext.expose_secret())?;
-        let mut tx = self.pool.begin().await?;
-        sqlx::query(include_str!("../../sql/channel_secret_set.sql"))
-            .bind(channel_id)
-            .bind(sealed.nonce)
-            .bind(sealed.ciphertext)
-            .execute(&mut *tx)
-            .await
-            .map_err(|error| match error.as_database_error() {
-                Some(cause) if cause.is_foreign_key_violation() => {
-                    SecretError::NoChannel(channel_id)
-                }
-                _ => error.into(),
-            })?;
-        Ok(tx.commit().await?)
+        let stored = within("store a channel's secret", TIME_LIMIT, async {
+            let mut link = self.db.link().await?;
+            link.query(include_str!("../../sql/channel_secret_set.sql"))
+                .bind(channel_id)
+                .bind(sealed.nonce)
+                .bind(sealed.ciphertext)
+                .execute(link.connection())
+                .await?;
+            Ok(link.commit().await?)
+        })
+        .await;
+        stored.map_err(|error| match &error {
+            StoreError::Database { source, .. }
+                if source.as_database_error().is_some_and(|e| e.is_foreign_key_violation()) =>
+            {
+                SecretError::NoChannel(channel_id)
+            }
+            _ => error.into(),
+        })
     }
 
     /// The secret of a channel.
@@ -148,14 +157,21 @@ impl Secrets {
     /// # Errors
     /// Where there is none, it cannot be decrypted, or the database cannot be asked.
     pub async fn get(&self, channel_id: Uuid) -> Result<SecretString, SecretError> {
-        let mut tx = self.pool.begin().await?;
-        let row = sqlx::query(include_str!("../../sql/channel_secret_get.sql"))
-            .bind(channel_id)
-            .fetch_optional(&mut *tx)
-            .await?
-            .ok_or(SecretError::Missing)?;
-        tx.commit().await?;
-        let sealed = Sealed { nonce: row.try_get(0)?, ciphertext: row.try_get(1)? };
+        let sealed = within("read a channel's secret", TIME_LIMIT, async {
+            let mut link = self.db.link().await?;
+            let row = link
+                .query(include_str!("../../sql/channel_secret_get.sql"))
+                .bind(channel_id)
+                .fetch_optional(link.connection())
+                .await?;
+            link.commit().await?;
+            let sealed = |row: PgRow| -> Result<Sealed, sqlx::Error> {
+                Ok(Sealed { nonce: row.try_get(0)?, ciphertext: row.try_get(1)? })
+            };
+            Ok(row.map(sealed).transpose()?)
+        })
+        .await?
+        .ok_or(SecretError::Missing)?;
         self.key.open(channel_id, &sealed)
     }
 }

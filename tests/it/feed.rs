@@ -1,7 +1,7 @@
 //! The feed, the rollups and the lease against a real PostgreSQL.
 
 mod counting;
-mod harness;
+pub mod harness;
 mod history;
 mod leading;
 mod queries;

@@ -27,11 +27,12 @@ use crate::{
     feed::{self, FeedHandle, FeedOptions, FeedStatus},
     http,
     lease::{self, Leadership, LeaseKeeper, LeaseOptions},
+    model::Span,
     notify::{Dispatcher, DispatcherSettings, Mandate},
-    realtime::{RealtimeClient, RealtimeHandle},
+    realtime::{RealtimeClient, RealtimeHandle, Timing},
     store::{Db, outbox::Outbox},
     supervisor::{Supervisor, TaskError},
-    telemetry,
+    telemetry::Metrics,
 };
 
 /// How long tasks may take to end after the daemon was told to stop; the lease goes last.
@@ -62,6 +63,10 @@ pub struct Settings {
     pub feed: Feed,
     /// Which instance this is.
     pub instance: Instance,
+    /// Every wait of the socket; not read from the environment.
+    pub socket: Timing,
+    /// The life of the daemon's own tokens; not read from the environment.
+    pub token_life: Span,
 }
 
 impl Settings {
@@ -87,6 +92,8 @@ impl Settings {
                 http: http?,
                 feed: feed?,
                 instance: instance?,
+                socket: Timing::default(),
+                token_life: wiring::DAEMON_TOKEN_LIFE,
             })
         })();
         reader.finish(all)
@@ -111,16 +118,21 @@ impl Daemon {
     /// # Errors
     /// When the configuration does not work, or the database says that only an operator can help.
     pub async fn start(settings: Settings, cancel: CancellationToken) -> Result<Self, Error> {
-        let recorder = telemetry::recorder();
+        let metrics = Metrics::default();
         let clock = Clock::system();
         let started_at = clock.now();
         let instance = Uuid::new_v4();
-        let minter = wiring::daemon_minter(&settings.credentials, clock.clone())?;
-        let realtime = wiring::realtime_config(&settings.supabase)?;
+        let minter =
+            wiring::daemon_minter(&settings.credentials, settings.token_life, clock.clone())?;
+        let mut realtime = wiring::realtime_config(&settings.supabase)?;
+        realtime.timing = settings.socket;
         let (client, socket_handle) =
             RealtimeClient::new(realtime, minter).map_err(Error::failed)?;
         let parts = wiring::notify_parts(&settings.notify, clock.clone())?;
-        let db = wiring::database(&settings.database)?;
+        let db = wiring::database_as(
+            &settings.database,
+            format!("meshhook-errors {}", settings.instance.name),
+        )?;
         let start = boot::read(&db, &clock, &cancel).await?;
         let listener = TcpListener::bind(settings.http.listen).await.map_err(|error| {
             Error::failed(format!(
@@ -133,7 +145,9 @@ impl Daemon {
         // The lease outlives everything that writes as leader.
         let lease_cancel = CancellationToken::new();
         let mut lease_tasks = Supervisor::new(lease_cancel.clone());
+        let wake = Arc::new(Notify::new());
         let (keeper, leadership) = lease::lease(db.clone(), instance, LeaseOptions::default());
+        let keeper = keeper.waking(Arc::clone(&wake));
         lease_tasks.spawn_once("lease", keep_lease(keeper, lease_cancel.clone()));
         let mut first = leadership.clone();
         let _ = time::timeout(FIRST_LEASE, first.changed()).await;
@@ -152,7 +166,6 @@ impl Daemon {
         let (feed, FeedHandle { inputs, outputs, commands, status }) =
             feed::feed(db.clone(), clock.clone(), leadership.clone(), options);
 
-        let wake = Arc::new(Notify::new());
         let mut narrator = Narrator::new(settings.notify.dashboard_url.clone());
         narrator.learn_rules(&start.book.rules, &start.book.descriptions);
         let (writer, written) = Writer::new(db.clone(), narrator, Arc::clone(&wake));
@@ -178,7 +191,7 @@ impl Daemon {
         once(&mut tasks, "decider", decider.run(connections, cancel.clone()));
         once(&mut tasks, "configuration", configuration.run(cancel.clone()));
         once(&mut tasks, "feed", feed.run(cancel.clone()));
-        let outbox = Outbox::new(db.pool().clone());
+        let outbox = Outbox::new(db.clone());
         let dispatcher = Dispatcher::new(
             outbox.clone(),
             parts.channels(&db),
@@ -193,6 +206,7 @@ impl Daemon {
             client,
             (inputs.clone(), commands),
             &socket_handle,
+            metrics.clone(),
             &cancel,
         );
 
@@ -201,6 +215,7 @@ impl Daemon {
             name: settings.instance.name,
             started_at,
             db: db.clone(),
+            metrics: metrics.clone(),
             leadership: leadership.clone(),
             feed: status.clone(),
             socket: socket_handle.state(),
@@ -210,7 +225,7 @@ impl Daemon {
             feed_inputs: inputs,
         };
         let probe = reporting.probe();
-        let server = http::serve(listener, probe, recorder, cancel.clone());
+        let server = http::serve(listener, probe, metrics, cancel.clone());
         tasks.spawn_once("http", async { server.await.map_err(|e| Box::new(e) as TaskError) });
         once(
             &mut tasks,
@@ -315,10 +330,12 @@ fn start_socket(
     client: RealtimeClient,
     (inputs, commands): (mpsc::Sender<feed::FeedInput>, mpsc::Receiver<feed::FeedCommand>),
     handle: &RealtimeHandle,
+    metrics: Metrics,
     cancel: &CancellationToken,
 ) {
     let (events, events_there) = mpsc::channel(SOCKET_EVENTS);
     once(tasks, "socket", client.run(events, cancel.clone()));
-    once(tasks, "socket events", socket::forward(instance, events_there, inputs, cancel.clone()));
+    let forward = socket::forward(instance, events_there, inputs, metrics, cancel.clone());
+    once(tasks, "socket events", forward);
     once(tasks, "socket commands", socket::command(commands, handle.clone(), cancel.clone()));
 }

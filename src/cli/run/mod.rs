@@ -17,6 +17,8 @@ use crate::{config::Environment, error::Error};
 /// # Errors
 /// The configuration's problems, or what kept the daemon from starting.
 pub async fn execute(environment: &Environment) -> Result<(), Error> {
+    #[cfg(feature = "dev")]
+    crate::crash::arm(environment)?;
     let settings = Settings::read(environment)?;
     let cancel = CancellationToken::new();
     stop_on_signal(&cancel)?;

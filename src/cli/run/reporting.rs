@@ -22,6 +22,7 @@ use crate::{
         outbox::Outbox,
         status::{self, Problem, StatusRow},
     },
+    telemetry::Metrics,
 };
 
 /// How long one write may take.
@@ -37,6 +38,8 @@ pub struct Reporting {
     pub started_at: Timestamp,
     /// Where the row is written.
     pub db: Db,
+    /// Takes what is measured.
+    pub metrics: Metrics,
     /// Whether it leads.
     pub leadership: Leadership,
     /// The feed's state.
@@ -58,13 +61,14 @@ impl Reporting {
     pub async fn run(mut self, cancel: CancellationToken) {
         let mut every = time::interval(status::WRITE_EVERY);
         every.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
-        let mut metrics = time::interval(Duration::from_secs(1));
+        let mut measure = time::interval(Duration::from_secs(1));
         let mut failing = false;
         loop {
             tokio::select! {
                 () = cancel.cancelled() => break,
-                _ = metrics.tick() => {
-                    publish(&self.feed.borrow(), self.leadership.is_leader());
+                _ = measure.tick() => {
+                    let (feed, leads) = (self.feed.borrow().clone(), self.leadership.is_leader());
+                    self.metrics.record(|| publish(&feed, leads));
                     continue;
                 }
                 true = self.leadership.changed() => {}

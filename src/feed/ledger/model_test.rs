@@ -1,6 +1,7 @@
 //! The ledger against a simulated database: writers that begin, draw numbers, commit and abort in
-//! any order, a reader whose reads and stamps overlap with all of that, and a socket that delivers
-//! committed rows late, repeatedly, or never.
+//! any order, a reader whose reads and stamps overlap with all of that, a socket that delivers
+//! committed rows late, repeatedly, or never, and a server that crashes and forgets what no commit
+//! had brought to its disk.
 
 use std::collections::BTreeSet;
 
@@ -32,6 +33,8 @@ enum Step {
     Restart,
     /// What is accounted for is saved.
     Save,
+    /// The server crashes, and goes on by itself from what was on its disk.
+    Crash,
 }
 
 #[derive(Default)]
@@ -41,12 +44,23 @@ struct Database {
     /// Running transactions: id and the numbers drawn.
     running: Vec<(Option<u64>, Vec<i64>)>,
     committed: BTreeSet<i64>,
+    /// Highest id and number that are on the disk: a flush brings everything before it there.
+    on_disk: (u64, i64),
 }
 
 impl Database {
     fn draw_xid(&mut self) -> u64 {
         self.next_xid += 1;
         self.next_xid
+    }
+
+    fn flush(&mut self) {
+        self.on_disk = (self.next_xid, self.last_value);
+    }
+
+    fn crash(&mut self) {
+        (self.next_xid, self.last_value) = self.on_disk;
+        self.running.clear();
     }
 
     fn xmin(&self) -> u64 {
@@ -61,6 +75,9 @@ struct Read {
     ranges: RangeSet,
     xmin: u64,
     last_value: i64,
+    /// What was known when it was asked.
+    observed: i64,
+    accounted: i64,
 }
 
 #[derive(Default)]
@@ -91,11 +108,17 @@ impl World {
         ranges.insert(tail..(last_value + 1).max(tail));
         let rows = self.database.committed.iter().copied();
         let rows = rows.filter(|seq| ranges.contains(*seq)).collect();
-        self.read = Some(Read { rows, ranges, xmin: self.database.xmin(), last_value });
+        let (observed, accounted) = (self.ledger.observed(), self.ledger.highest_accounted());
+        let xmin = self.database.xmin();
+        self.read = Some(Read { rows, ranges, xmin, last_value, observed, accounted });
     }
 
     fn finish_read(&mut self) -> Result<(), TestCaseError> {
         let Some(read) = self.read.take() else { return Ok(()) };
+        prop_assert!(read.last_value >= read.accounted, "looks like a restored backup");
+        if read.last_value < read.observed {
+            self.ledger.retract(read.last_value);
+        }
         for seq in read.rows {
             let known = self.counted.contains(&seq);
             if !known {
@@ -110,7 +133,9 @@ impl World {
     fn start_stamp(&mut self) {
         let upto = self.ledger.observed();
         if self.ledger.needs_stamp(upto) {
-            self.stamp = Some((self.database.draw_xid(), upto));
+            let last_drawn = self.database.last_value;
+            self.stamp = Some((self.database.draw_xid(), upto.min(last_drawn)));
+            self.database.flush();
         }
     }
 
@@ -149,6 +174,7 @@ impl World {
                 let (_, numbers) = self.database.running.swap_remove(index);
                 if *commit {
                     self.database.committed.extend(numbers);
+                    self.database.flush();
                 }
             }
             Step::Socket(which) if !self.database.committed.is_empty() => {
@@ -160,6 +186,7 @@ impl World {
             Step::StartStamp if self.stamp.is_none() => self.start_stamp(),
             Step::FinishStamp => self.finish_stamp(),
             Step::Save => self.save(),
+            Step::Crash => self.database.crash(),
             Step::Restart => {
                 self.ledger = Ledger::restore(&self.saved, NOW);
                 self.counted.clear();
@@ -198,7 +225,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Step::StartStamp),
         3 => Just(Step::FinishStamp),
         1 => Just(Step::Save),
-        1 => prop_oneof![4 => Just(Step::Save), 1 => Just(Step::Restart)],
+        1 => prop_oneof![4 => Just(Step::Save), 1 => Just(Step::Restart), 2 => Just(Step::Crash)],
     ]
 }
 

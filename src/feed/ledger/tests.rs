@@ -97,6 +97,39 @@ fn a_checkpoint_is_restored_with_its_holes() {
     }
 }
 
+#[test]
+fn a_crash_takes_back_what_nobody_committed() {
+    // Rows 1 to 3 and 6 came, 9 was drawn; what is left after the sequence went back to some number.
+    for (last, observed, open, count) in [
+        (9, 9, "{[4,6),[7,10)}", 5),
+        (20, 9, "{[4,6),[7,10)}", 5),
+        (7, 7, "{[4,6),[7,8)}", 3),
+        (6, 6, "{[4,6)}", 2),
+        // A row that was seen stays, whatever the sequence says.
+        (2, 6, "{[4,6)}", 2),
+    ] {
+        let mut ledger = Ledger::default();
+        [1, 2, 3, 6].iter().for_each(|seq| assert!(ledger.insert(*seq, NOW)));
+        ledger.stamp(7, 6);
+        ledger.observe(9, NOW);
+        assert_eq!(ledger.highest_accounted(), 6);
+        ledger.retract(last);
+        assert_eq!((ledger.observed(), missing(&ledger).as_str()), (observed, open), "{last}");
+        assert_eq!((ledger.missing_count(), ledger.highest_accounted()), (count, 6), "{last}");
+    }
+    let mut ledger = Ledger::restore(&set("{[1,4)}"), NOW);
+    assert_eq!((ledger.highest_accounted(), ledger.saved_through()), (3, 3));
+    ledger.observe(6, NOW);
+    ledger.stamp(7, 6);
+    ledger.forget_stamps();
+    assert_eq!(ledger.prove(9, &set("{[1,9)}")), 0);
+    ledger.insert(6, NOW);
+    ledger.stamp(10, 6);
+    assert_eq!((ledger.prove(11, &set("{[1,9)}")), ledger.saved_through()), (2, 3));
+    ledger.saved(&set("{[4,6)}"));
+    assert_eq!(ledger.saved_through(), 5);
+}
+
 proptest! {
     /// Any order, repetition and splitting of the same rows ends in the same ledger.
     #[test]

@@ -80,6 +80,7 @@ async fn a_leader_that_was_replaced_writes_nothing() {
         epoch,
         ranges: (seq..=seq).map(|seq| seq..seq + 1).collect(),
         rows: 1,
+        known: 0,
         accept_difference: true,
     });
     let refused = |result: Result<Saved, StoreError>| matches!(result, Err(StoreError::FenceLost));
@@ -99,6 +100,10 @@ async fn a_leader_that_was_replaced_writes_nothing() {
     late.epoch += 1;
     let saved = rollup::roll_up(&db, &fence, &late, PATIENCE).await.unwrap();
     assert_eq!(saved, Saved::OtherEpoch);
+    next.known = eleven + 1;
+    let saved = rollup::roll_up(&db, &fence, &next, PATIENCE).await.unwrap();
+    assert_eq!(saved, Saved::SetBack);
+    next.known = eleven;
     next.accept_difference = false;
     let saved = rollup::roll_up(&db, &fence, &next, PATIENCE).await.unwrap();
     assert_eq!(saved, Saved::RowsDiffer { rows: 0 });

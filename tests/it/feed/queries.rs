@@ -164,7 +164,7 @@ async fn queries_end_in_time_and_errors_say_what_helps() {
     // The stamp's own transaction has ended; those of other tests on the server end soon.
     eventually("a snapshot above the stamp", async || {
         let page = read_missing(&db, &[], 1..i64::MAX, 10, PATIENCE).await.unwrap();
-        (page.xmin > stamp).then_some(())
+        (page.xmin > stamp.xid).then_some(())
     })
     .await;
 

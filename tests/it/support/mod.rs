@@ -3,9 +3,14 @@
 //! Switches come in through environment variables, databases and values go out to the tests.
 
 pub mod db;
+pub mod fleet;
+pub mod letters;
+pub mod process;
+pub mod proxy;
 pub mod realtime_client;
 pub mod realtime_server;
 pub mod rest;
+pub mod scene;
 pub mod stack;
 
 use std::time::Duration;

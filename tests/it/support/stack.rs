@@ -6,23 +6,25 @@
 //! `TEST_SUPABASE_REALTIME_URL`, `TEST_SUPABASE_REALTIME_HOST` and `TEST_SUPABASE_ANON_KEY` are for
 //! servers without a gateway.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use meshhook_errors::{
+    alerting::Inspection,
     cli::run::{Daemon, Settings},
     clock::Clock,
     config::Environment,
-    model::{Severity, Source, Timestamp},
-    rest::{NewErrorEvent, RestClient, RestConfig},
+    model::Span,
+    rest::{RestClient, RestConfig},
     sinks::{HttpSink, SmtpSink},
-    store::secrets::{ChannelKey, Secrets},
     token::{Claims, Minter, TokenSource},
 };
-use serde_json::{Map, Value, json};
+use secrecy::ExposeSecret;
+use serde_json::{Map, Value};
 use sqlx::PgPool;
 use supabase_local::{LOCAL_JWT_SECRET, LocalConfig, LocalSupabase, faults::Faults, migrate};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 use uuid::Uuid;
 
 use super::{
@@ -30,8 +32,16 @@ use super::{
     eventually,
 };
 
+pub use super::scene::{at, burst, event};
+
 /// Encrypts the channels' secrets of every test.
 pub const CHANNEL_KEY: &str = "dGVzdCB0ZXN0IHRlc3QgdGVzdCB0ZXN0IHRlc3QgISE=";
+
+/// How long alerts may take in a test; the goal is far below.
+pub const ALERT_LIMIT: Duration = Duration::from_secs(20);
+
+/// Variables of a process, by name.
+pub type Variables = BTreeMap<String, String>;
 
 /// A deployment without daemons; those are started by [`Stack::daemon`].
 pub struct Stack {
@@ -43,8 +53,9 @@ pub struct Stack {
     pub webhook: HttpSink,
     /// Stands in for the mail server.
     pub mail: SmtpSink,
-    environment: Environment,
-    rest: RestConfig,
+    variables: Variables,
+    rest_url: Url,
+    rest_key: Option<String>,
     jwt_secret: String,
     local: Option<(LocalSupabase, TestDb)>,
     _turn: Option<OwnedMutexGuard<()>>,
@@ -63,6 +74,27 @@ impl Instance {
         self.cancel.cancel();
         self.daemon.stopped().await.expect("no task of the daemon failed");
     }
+
+    /// What the engine knows.
+    pub async fn inspect(&self) -> Inspection {
+        self.daemon.decider().inspect().await.expect("the decider runs")
+    }
+
+    /// Waits until the windows of `rule` hold `count` errors or more, and returns how many.
+    pub async fn counted(&self, rule: Uuid, count: u64) -> u64 {
+        eventually(&format!("{count} errors in the windows of the rule"), || async {
+            let total = self.inspect().await.total_by_rule.get(&rule).copied();
+            total.filter(|total| *total >= count)
+        })
+        .await
+    }
+
+    /// An answer of the daemon's own server: its status and its body.
+    pub async fn http(&self, path: &str) -> (u16, String) {
+        let url = format!("http://{}{path}", self.daemon.address());
+        let answer = reqwest::get(url).await.expect("the daemon's server answers");
+        (answer.status().as_u16(), answer.text().await.expect("a body"))
+    }
 }
 
 impl Stack {
@@ -73,6 +105,11 @@ impl Stack {
 
     /// A deployment whose local server is set up by `adjust`; another's is what it is.
     pub async fn with(adjust: impl FnOnce(&mut LocalConfig)) -> Self {
+        Self::on(None, adjust).await
+    }
+
+    /// A deployment on a given database, for tests that do things to its server.
+    pub async fn on(db: Option<TestDb>, adjust: impl FnOnce(&mut LocalConfig)) -> Self {
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         let slack = HttpSink::start().await.expect("a sink");
         let webhook = HttpSink::start().await.expect("a sink");
@@ -88,49 +125,39 @@ impl Stack {
             ("INSTANCE_NAME", "test".to_owned()),
         ];
         let mut stack = match switch("TEST_SUPABASE_URL") {
-            Some(url) => Self::given(&url, slack, webhook, mail).await,
-            None => Self::local(adjust, slack, webhook, mail).await,
+            Some(url) if db.is_none() => Self::given(&url, slack, webhook, mail).await,
+            _ => Self::local(db, adjust, slack, webhook, mail).await,
         };
-        stack.environment =
-            stack.environment.with(common.iter().map(|(name, value)| (*name, value.as_str())));
+        stack.variables.extend(common.map(|(name, value)| (name.to_owned(), value)));
         stack
     }
 
     async fn local(
+        db: Option<TestDb>,
         adjust: impl FnOnce(&mut LocalConfig),
         slack: HttpSink,
         webhook: HttpSink,
         mail: SmtpSink,
     ) -> Self {
-        let db = TestDb::new().await;
-        let mut config = LocalConfig {
-            listen: ([127, 0, 0, 1], 0).into(),
-            admin_url: db.superuser_url.clone(),
-            authenticator_url: db.authenticator_url.clone(),
-            jwt_secret: LOCAL_JWT_SECRET.to_owned(),
-            token_seconds: 3600,
-            realtime: supabase_local::realtime::RealtimeConfig::default(),
-            max_connections: 5,
-            rest_connections: 10,
-            max_rows: Some(1000),
+        let db = match db {
+            Some(db) => db,
+            None => TestDb::new().await,
         };
-        adjust(&mut config);
-        let supabase = LocalSupabase::start(config).await.expect("the local Supabase starts");
-        let environment = Environment::of([
-            ("DATABASE_URL", db.daemon_url.as_str()),
-            ("SUPABASE_URL", &supabase.url()),
-            ("SUPABASE_ANON_KEY", supabase.anon_key()),
-            ("SUPABASE_JWT_SECRET", supabase.jwt_secret()),
-        ]);
-        let url = format!("{}/rest/v1", supabase.url()).parse().expect("an address");
-        let rest = RestConfig::new(url, Some(supabase.anon_key().into()));
+        let supabase = local_supabase(&db, adjust).await;
+        let variables = [
+            ("DATABASE_URL", db.daemon_url.clone()),
+            ("SUPABASE_URL", supabase.url()),
+            ("SUPABASE_ANON_KEY", supabase.anon_key().to_owned()),
+            ("SUPABASE_JWT_SECRET", supabase.jwt_secret().to_owned()),
+        ];
         Self {
             admin: db.admin().await,
             slack,
             webhook,
             mail,
-            environment,
-            rest,
+            variables: variables.map(|(name, value)| (name.to_owned(), value)).into(),
+            rest_url: format!("{}/rest/v1", supabase.url()).parse().expect("an address"),
+            rest_key: Some(supabase.anon_key().to_owned()),
             jwt_secret: supabase.jwt_secret().to_owned(),
             local: Some((supabase, db)),
             _turn: None,
@@ -149,34 +176,27 @@ impl Stack {
         let set = sqlx::AssertSqlSafe(format!("alter role error_daemon password '{password}'"));
         sqlx::query(set).execute(&admin).await.expect("error_daemon gets a password");
         empty_tables(&admin).await;
-        let mut daemon_url = url::Url::parse(&admin_url).expect("an address");
+        let mut daemon_url = Url::parse(&admin_url).expect("an address");
         daemon_url.set_username("error_daemon").expect("a database address has a user");
         daemon_url.set_password(Some(&password)).expect("a database address has a password");
-        let mut environment = Environment::of([
-            ("DATABASE_URL", daemon_url.as_str()),
-            ("SUPABASE_URL", url),
-            ("SUPABASE_JWT_SECRET", &jwt_secret),
+        let mut variables = Variables::from([
+            ("DATABASE_URL".to_owned(), daemon_url.to_string()),
+            ("SUPABASE_URL".to_owned(), url.to_owned()),
+            ("SUPABASE_JWT_SECRET".to_owned(), jwt_secret.clone()),
         ]);
-        for name in [
-            "SUPABASE_REST_URL",
-            "SUPABASE_REALTIME_URL",
-            "SUPABASE_REALTIME_HOST",
-            "SUPABASE_ANON_KEY",
-        ] {
-            if let Some(value) = switch(&format!("TEST_{name}")) {
-                environment = environment.with([(name, value.as_str())]);
-            }
+        let names = ["REST_URL", "REALTIME_URL", "REALTIME_HOST", "ANON_KEY"];
+        for name in names.map(|name| format!("SUPABASE_{name}")) {
+            variables.extend(switch(&format!("TEST_{name}")).map(|value| (name, value)));
         }
         let rest_url = switch("TEST_SUPABASE_REST_URL").unwrap_or(format!("{url}/rest/v1"));
-        let apikey = switch("TEST_SUPABASE_ANON_KEY").map(Into::into);
-        let rest = RestConfig::new(rest_url.parse().expect("an address"), apikey);
         Self {
             admin,
             slack,
             webhook,
             mail,
-            environment,
-            rest,
+            rest_key: variables.get("SUPABASE_ANON_KEY").cloned(),
+            variables,
+            rest_url: rest_url.parse().expect("an address"),
             jwt_secret,
             local: None,
             _turn: Some(turn),
@@ -189,28 +209,53 @@ impl Stack {
         self.local.as_ref().map(|(supabase, _)| supabase.faults())
     }
 
+    /// The variables of a daemon of this deployment.
+    pub fn variables(&self) -> Variables {
+        self.variables.clone()
+    }
+
     /// What a daemon of this deployment finds in its environment.
     pub fn environment(&self) -> Environment {
-        self.environment.clone()
+        let pairs = self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        Environment::of(pairs)
     }
 
-    /// Starts a daemon, and waits until it has counted what is there and its socket is subscribed.
+    /// Starts a daemon, and waits until it leads, has counted what is there, and its socket is
+    /// subscribed.
     pub async fn daemon(&self) -> Instance {
-        self.daemon_with([]).await
+        let instance = self.daemon_with([]).await;
+        let feed = instance.daemon.feed();
+        eventually("the daemon is subscribed", || {
+            let status = feed.borrow().clone();
+            async move { status.subscribed.then_some(()) }
+        })
+        .await;
+        instance
     }
 
-    /// Starts a daemon with some variables of its environment replaced.
+    /// Starts a daemon with some variables of its environment replaced, and waits until it leads and
+    /// has counted what is there; its socket may still be connecting.
     pub async fn daemon_with<'a>(
         &self,
         variables: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Instance {
-        let settings = Settings::read(&self.environment().with(variables)).expect("settings");
+        self.daemon_as(variables, |_| {}).await
+    }
+
+    /// Starts a daemon with some of its settings changed that no variable stands for.
+    pub async fn daemon_as<'a>(
+        &self,
+        variables: impl IntoIterator<Item = (&'a str, &'a str)>,
+        adjust: impl FnOnce(&mut Settings),
+    ) -> Instance {
+        let mut settings = Settings::read(&self.environment().with(variables)).expect("settings");
+        adjust(&mut settings);
         let cancel = CancellationToken::new();
         let daemon = Daemon::start(settings, cancel.clone()).await.expect("the daemon starts");
-        let feed = daemon.feed();
-        eventually("the daemon is ready", || {
-            let status = feed.borrow().clone();
-            async move { (status.caught_up && status.subscribed).then_some(()) }
+        let (feed, leadership) = (daemon.feed(), daemon.leadership());
+        eventually("the daemon leads and has caught up", || {
+            let ready = feed.borrow().caught_up && leadership.is_leader();
+            async move { ready.then_some(()) }
         })
         .await;
         Instance { daemon, cancel }
@@ -223,115 +268,58 @@ impl Stack {
             extra.insert("project_id".to_owned(), project.to_string().into());
         }
         let claims = Claims { role: "error_reporter".to_owned(), issuer: String::new(), extra };
-        let source = TokenSource::hs256(&self.jwt_secret.as_str().into()).expect("a secret");
-        let life = meshhook_errors::model::Span::from_secs(3600);
-        let minter = Minter::new(source, claims, life, Clock::system());
-        RestClient::new(self.rest.clone(), Arc::new(minter)).expect("a client")
+        let minter = Minter::new(self.signer(), claims, Span::from_secs(3600), Clock::system());
+        let config = RestConfig::new(self.rest_url.clone(), self.rest_key.clone().map(Into::into));
+        RestClient::new(config, Arc::new(minter)).expect("a client")
     }
 
-    /// A new project.
-    pub async fn project(&self, name: &str) -> Uuid {
-        let sql =
-            "insert into public.projects (owner, name) values (gen_random_uuid(), $1) returning id";
-        sqlx::query_scalar(sql).bind(name).fetch_one(&self.admin).await.expect("a project")
+    /// Posts to `path` below `/rest/v1` as a signed-in user: the status and the body.
+    pub async fn post_as(&self, user: Uuid, path: &str, body: &Value) -> (u16, String) {
+        let extra = Map::from_iter([("sub".to_owned(), user.to_string().into())]);
+        let claims = Claims { role: "authenticated".to_owned(), issuer: String::new(), extra };
+        let token = self.signer().mint(&claims, Span::from_secs(600), Clock::system().now());
+        self.post_with(token.expect("a token").expose_secret(), path, body).await
     }
 
-    /// A new workflow of a project.
-    pub async fn workflow(&self, project: Uuid, slug: &str) -> Uuid {
-        sqlx::query_scalar(
-            "insert into public.workflow_definitions (project_id, slug, name, definition) \
-             values ($1, $2, $2, '{}') returning id",
-        )
-        .bind(project)
-        .bind(slug)
-        .fetch_one(&self.admin)
-        .await
-        .expect("a workflow")
+    /// A service key, which may do everything.
+    pub fn service_key(&self) -> String {
+        let claims = Claims { role: "service_role".to_owned(), ..Claims::default() };
+        let key = self.signer().mint(&claims, Span::from_secs(3600), Clock::system().now());
+        key.expect("a key").expose_secret().to_owned()
     }
 
-    /// A new channel that leads to a sink: kind `slack`, `email` (to `address`) or `webhook`.
-    pub async fn channel(&self, name: &str, kind: &str) -> Uuid {
-        let config = match kind {
-            "email" => json!({"to": [format!("{name}@example.com")]}),
-            "webhook" => json!({"url": self.webhook.url(&format!("/{name}"))}),
-            _ => json!({}),
-        };
-        let sql = "insert into public.alert_channels (name, kind, config) values ($1, $2, $3) returning channel_id";
-        let id: Uuid = sqlx::query_scalar(sql)
-            .bind(name)
-            .bind(kind)
-            .bind(config)
-            .fetch_one(&self.admin)
-            .await
-            .expect("a channel");
-        let secret = match kind {
-            "slack" => self.slack.url(&format!("/services/{name}")),
-            "webhook" => "whsec_dGVzdHRlc3R0ZXN0dGVzdHRlc3R0ZXN0".to_owned(),
-            _ => return id,
-        };
-        let key = ChannelKey::from_base64(&CHANNEL_KEY.into()).expect("a key");
-        Secrets::new(self.admin.clone(), key).set(id, &secret.into()).await.expect("a secret");
-        id
-    }
-
-    /// A new rule with the columns of `fields` besides its name, which tells `channels`.
-    pub async fn rule(&self, name: &str, fields: Value, channels: &[Uuid]) -> Uuid {
-        let mut row = json!({"rule_id": Uuid::new_v4(), "name": name});
-        let object = row.as_object_mut().expect("an object");
-        object.extend(fields.as_object().expect("an object").clone());
-        let columns = object.keys().map(|key| format!("\"{key}\"")).collect::<Vec<_>>().join(", ");
-        let sql = format!(
-            "insert into public.alert_rules ({columns}) \
-             select {columns} from jsonb_populate_record(null::public.alert_rules, $1) returning rule_id"
-        );
-        let mut transaction = self.admin.begin().await.expect("a transaction");
-        let id: Uuid = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
-            .bind(&row)
-            .fetch_one(&mut *transaction)
-            .await
-            .expect("a rule");
-        for channel in channels {
-            sqlx::query(
-                "insert into public.alert_rule_channels (rule_id, channel_id) values ($1, $2)",
-            )
-            .bind(id)
-            .bind(channel)
-            .execute(&mut *transaction)
-            .await
-            .expect("the rule's channel");
+    /// Posts to `path` below `/rest/v1` with this token: the status and the body.
+    pub async fn post_with(&self, token: &str, path: &str, body: &Value) -> (u16, String) {
+        let url = format!("{}/{path}", self.rest_url);
+        let mut request = reqwest::Client::new().post(url).bearer_auth(token).json(body);
+        if let Some(key) = &self.rest_key {
+            request = request.header("apikey", key);
         }
-        transaction.commit().await.expect("a commit");
-        id
+        let answer = request.send().await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("a body"))
     }
 
-    /// One number from the database.
-    pub async fn number(&self, sql: &'static str) -> i64 {
-        sqlx::query_scalar(sql).fetch_one(&self.admin).await.expect("a number")
-    }
-}
-
-/// An error event of a worker, now.
-pub fn event(project: Option<Uuid>, error_type: &str, message: &str) -> NewErrorEvent {
-    NewErrorEvent {
-        error_id: Uuid::now_v7(),
-        timestamp: None,
-        source: Source::Worker,
-        error_type: error_type.to_owned(),
-        severity: Some(Severity::Medium),
-        workflow_id: None,
-        project_id: project,
-        message: Some(message.to_owned()),
-        metadata: json!({}),
+    fn signer(&self) -> TokenSource {
+        TokenSource::hs256(&self.jwt_secret.as_str().into()).expect("a secret")
     }
 }
 
-/// The same event at another time.
-pub fn at(event: NewErrorEvent, timestamp: Timestamp) -> NewErrorEvent {
-    NewErrorEvent { timestamp: Some(timestamp), ..event }
+/// A local Supabase in front of a test's database.
+pub async fn local_supabase(db: &TestDb, adjust: impl FnOnce(&mut LocalConfig)) -> LocalSupabase {
+    let mut config = LocalConfig {
+        listen: ([127, 0, 0, 1], 0).into(),
+        admin_url: db.superuser_url.clone(),
+        authenticator_url: db.authenticator_url.clone(),
+        jwt_secret: LOCAL_JWT_SECRET.to_owned(),
+        token_seconds: 3600,
+        realtime: supabase_local::realtime::RealtimeConfig::default(),
+        max_connections: 5,
+        rest_connections: 10,
+        max_rows: Some(1000),
+    };
+    adjust(&mut config);
+    LocalSupabase::start(config).await.expect("the local Supabase starts")
 }
-
-/// How long alerts may take in a test; the goal is far below.
-pub const ALERT_LIMIT: Duration = Duration::from_secs(20);
 
 async fn empty_tables(admin: &PgPool) {
     sqlx::raw_sql(

@@ -1,0 +1,120 @@
+//! Several instances as processes: one leads, another takes over, and nobody is told twice.
+
+use std::time::Duration;
+
+use meshhook_errors::sinks::Answer;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::support::{
+    eventually,
+    letters::{headline, request},
+    process::Process,
+    stack::{ALERT_LIMIT, Stack, burst},
+};
+
+const CLEAN_STOP: Duration = Duration::from_secs(5);
+const TAKEOVER_CLEAN: Duration = Duration::from_secs(1);
+const TAKEOVER_KILLED: Duration = Duration::from_secs(8);
+
+/// Messages to the Slack sink whose first line contains both.
+fn told(stack: &Stack, kind: &str, rule: &str) -> usize {
+    let requests = stack.slack.requests();
+    let lines = requests.iter().map(headline);
+    lines.filter(|line| line.contains(kind) && line.contains(rule)).count()
+}
+
+async fn report(stack: &Stack, count: usize, error_type: &str, age: i64) {
+    let reporter = stack.reporter(None);
+    for part in burst(count, error_type, age).chunks(500) {
+        reporter.insert_errors(part).await.expect("errors");
+    }
+}
+
+async fn all_sent(stack: &Stack, messages: i64) {
+    eventually("every message is recorded as sent", || async {
+        let sql = "select count(*) from public.alert_notifications where state = 'sent'";
+        (stack.number(sql).await == messages).then_some(())
+    })
+    .await;
+    let all = stack.number("select count(*) from public.alert_notifications").await;
+    assert_eq!(all, messages);
+}
+
+#[tokio::test]
+async fn instances_take_over_from_each_other_and_nobody_is_told_twice() {
+    let stack = Stack::start().await;
+    let channel = stack.channel("ops", "slack").await;
+    for class in ["execution", "system", "input"] {
+        let fields = json!({"error_types": [class], "window_seconds": 60, "warning": 5});
+        stack.rule(&format!("Any {class}"), fields, &[channel]).await;
+    }
+    let mut first = Process::ready(&stack, "first", "leader").await;
+    let mut second = Process::ready(&stack, "second", "standby").await;
+
+    // A clean stop while a message is on its way: it is finished and recorded.
+    stack.slack.script([Answer::ok().after(Duration::from_millis(800))]);
+    report(&stack, 5, "execution", 48).await;
+    request(&stack.slack, ALERT_LIMIT, |r| headline(r).contains("Warning: Any execution")).await;
+    let asked = Instant::now();
+    first.signal("TERM").await;
+    let (status, took) = first.ended().await;
+    assert_eq!(status.code(), Some(0), "{}", first.log());
+    assert!(took < CLEAN_STOP, "{took:?}");
+    let over = second.until_role("leader").await;
+    println!(
+        "SIGTERM: ended after {took:?}, taken over {over:?} later, {:?} in all",
+        asked.elapsed()
+    );
+    assert!(over < TAKEOVER_CLEAN, "{over:?}");
+    let recorded = "select count(*) from public.alert_notifications where state = 'sent'";
+    assert_eq!(stack.number(recorded).await, 1, "what was sent is recorded");
+    assert!(first.log().contains("\"message\":\"stopped\""));
+
+    // A crash with an incident open, and a standby that takes over.
+    let third = Process::ready(&stack, "third", "standby").await;
+    report(&stack, 5, "system", 36).await;
+    request(&stack.slack, ALERT_LIMIT, |r| headline(r).contains("Warning: Any system")).await;
+    all_sent(&stack, 2).await;
+    let killed = Instant::now();
+    second.signal("KILL").await;
+    assert!(second.ended().await.0.code().is_none());
+    report(&stack, 1_000, "system", 36).await;
+    report(&stack, 5, "input", 36).await;
+    third.until_role("leader").await;
+    println!("kill -9: taken over after {:?}", killed.elapsed());
+    assert!(killed.elapsed() < TAKEOVER_KILLED, "{:?}", killed.elapsed());
+    // What came while nobody led is told by the one who leads now, and nothing else is.
+    request(&stack.slack, ALERT_LIMIT, |r| headline(r).contains("Warning: Any input")).await;
+
+    // The same with nobody standing by.
+    let mut third = third;
+    third.signal("INT").await;
+    let (status, took) = third.ended().await;
+    println!("SIGINT: ended after {took:?}");
+    assert_eq!(status.code(), Some(0), "{}", third.log());
+    assert!(took < CLEAN_STOP, "{took:?}");
+    report(&stack, 10, "system", 48).await;
+    let began = Instant::now();
+    let _fourth = Process::ready(&stack, "fourth", "leader").await;
+    println!("a fourth instance leads {:?} after its start", began.elapsed());
+
+    for class in ["execution", "system", "input"] {
+        let rule = format!("Any {class}");
+        eventually(&format!("the end of {rule} is told"), || async {
+            (told(&stack, "Resolved", &rule) > 0).then_some(())
+        })
+        .await;
+        assert_eq!((told(&stack, "Warning", &rule), told(&stack, "Resolved", &rule)), (1, 1));
+    }
+    all_sent(&stack, 6).await;
+    let opened = "select count(*) from public.alert_incidents";
+    assert_eq!(stack.number(opened).await, 3);
+    eventually("rollups agree with the table", || async {
+        let counted = "select coalesce(sum(count), 0)::bigint from public.error_rate_minutes";
+        (stack.number(counted).await == 1_025).then_some(())
+    })
+    .await;
+    let peak = "select max(peak)::bigint from public.alert_incidents";
+    assert_eq!(stack.number(peak).await, 1_015, "each error counts once in the window, too");
+}
