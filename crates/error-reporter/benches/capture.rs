@@ -10,6 +10,7 @@ use error_reporter::{
     masking::{mask_document, mask_text},
 };
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 fn metadata() -> Map<String, Value> {
     let body = "The service is not available at the moment; please try again later. ".repeat(20);
@@ -38,18 +39,40 @@ fn bench(criterion: &mut Criterion) {
         .enable_all()
         .build()
         .expect("a runtime");
-    let guard = runtime.enter();
-    // Nobody answers there, so the queue fills up and every capture also drops an event: the worst case.
-    let mut options = Options::new("http://127.0.0.1:1".parse().expect("an address"), "t");
-    options.batch_delay = Duration::from_secs(3600);
-    options.batch_size = 1_000_000;
-    let reporter = Reporter::start(options).expect("a reporter");
-    drop(guard);
+    let start = || {
+        let _inside = runtime.enter();
+        // Nothing is sent: what is measured is the caller's part.
+        let mut options = Options::new("http://127.0.0.1:1".parse().expect("an address"), "t");
+        options.batch_delay = Duration::from_secs(3600);
+        options.batch_size = 1_000_000;
+        Reporter::start(options).expect("a reporter")
+    };
     let error = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+    let with_metadata = || Context { metadata: metadata(), ..Context::default() };
 
     criterion.bench_function("capture, 2 KB of metadata", |bencher| {
+        bencher.iter_custom(|captures| {
+            let mut spent = Duration::ZERO;
+            let mut left = captures;
+            while left > 0 {
+                // As many as the queue takes, so that none has to go.
+                let round = left.min(2_000);
+                left -= round;
+                let reporter = start();
+                let contexts: Vec<_> = (0..round).map(|_| with_metadata()).collect();
+                let began = Instant::now();
+                for context in contexts {
+                    reporter.capture(&error, context);
+                }
+                spent += began.elapsed();
+            }
+            spent
+        });
+    });
+    let reporter = start();
+    criterion.bench_function("capture, 2 KB of metadata, queue full of the same", |bencher| {
         bencher.iter_batched(
-            || Context { metadata: metadata(), ..Context::default() },
+            with_metadata,
             |context| reporter.capture(&error, context),
             BatchSize::SmallInput,
         );

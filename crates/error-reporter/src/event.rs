@@ -131,8 +131,12 @@ pub(crate) fn capture(
             (classified.error_type.to_owned(), classified.severity)
         }
     };
-    let mut metadata = defaults.context.clone();
-    metadata.extend(context.metadata);
+    let mut metadata = context.metadata;
+    for (key, value) in &defaults.context {
+        if !metadata.contains_key(key) {
+            metadata.insert(key.clone(), value.clone());
+        }
+    }
     let mut budget = Budget { nodes: MAX_NODES, bytes: MAX_KEPT };
     budget.fields(&mut metadata, 0);
     let mut note = |key: &str, value: Option<u32>| {
