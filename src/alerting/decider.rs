@@ -1,10 +1,6 @@
 //! The task that owns the engine: one message after the other, one decision after the other.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -13,13 +9,16 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::writer::{Batch, Written};
+use super::{
+    live::LiveBoard,
+    writer::{Batch, Written},
+};
 use crate::{
     clock::Clock,
     engine::{Engine, Input, ProjectRates, Rates, RunCount, Stats},
     feed::FeedOutput,
     lease::Leadership,
-    model::{OpenIncident, Rule, Span, Transition},
+    model::{OpenIncident, Rule, Span, Timestamp, Transition},
     store::{Db, Fence, incidents, rules::RuleBook},
 };
 
@@ -68,32 +67,6 @@ pub struct Inspection {
     pub rates: Vec<ProjectRates>,
 }
 
-/// Rates that changed and have not been written yet.
-#[derive(Clone, Debug, Default)]
-pub struct LiveBoard(Arc<Mutex<BTreeMap<Option<Uuid>, ProjectRates>>>);
-
-impl LiveBoard {
-    /// Takes everything that waits.
-    #[must_use]
-    pub fn take(&self) -> Vec<ProjectRates> {
-        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *board).into_values().collect()
-    }
-
-    /// Puts rates back that could not be written, where nothing newer has come meanwhile.
-    pub fn put_back(&self, rates: Vec<ProjectRates>) {
-        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for rates in rates {
-            board.entry(rates.project_id).or_insert(rates);
-        }
-    }
-
-    fn put(&self, rates: Vec<ProjectRates>) {
-        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        board.extend(rates.into_iter().map(|rates| (rates.project_id, rates)));
-    }
-}
-
 /// What the decider is connected to.
 pub struct Connections {
     /// Counted events and the passing of time.
@@ -120,8 +93,12 @@ pub struct Decider {
     hydrated: bool,
     /// The fence under which decisions are taken; none while another instance leads.
     fence: Option<Fence>,
-    /// A fence under which we may lead as soon as history and open incidents are known.
-    candidate: Option<Fence>,
+    /// A fence under which we may lead as soon as history and open incidents are known, and what
+    /// had been committed at that time is counted: else what the former leader fired about could
+    /// seem to be over.
+    candidate: Option<(Fence, Timestamp)>,
+    /// Everything that was committed before then is counted.
+    complete_through: Option<Timestamp>,
     pending_rules: Option<(RuleBook, Vec<RunCount>, u64)>,
     /// Rules whose windows a replay refills, by the replay's id.
     refilling: HashMap<u64, Vec<Uuid>>,
@@ -142,6 +119,7 @@ impl Decider {
             hydrated: false,
             fence: None,
             candidate: None,
+            complete_through: None,
             pending_rules: None,
             refilling: HashMap::new(),
             decided: Vec::new(),
@@ -221,6 +199,7 @@ impl Decider {
                     None => Input::ReplayRuns(&[]),
                 };
                 self.engine.step(now, input, &mut self.decided);
+                self.complete_through = Some(now);
             }
             FeedOutput::ReplayBegin { id } => self.replay_begins(id, decisions).await,
             FeedOutput::Replay { id: 0, events } => {
@@ -279,7 +258,10 @@ impl Decider {
         self.rates = Rates::default();
         self.refilling.clear();
         self.hydrated = false;
-        self.candidate = self.fence.take().or(self.candidate);
+        self.complete_through = None;
+        if let Some(fence) = self.fence.take() {
+            self.candidate = Some((fence, Timestamp::default()));
+        }
         let rules = std::mem::take(&mut self.rules);
         self.take_rules(rules);
     }
@@ -327,12 +309,13 @@ impl Decider {
 
     fn leadership_changed(&mut self, connections: &Connections) {
         self.fence = None;
-        self.candidate = connections.leadership.fence();
+        self.candidate = connections.leadership.tenure();
     }
 
     /// Learns which incidents are open; only then may this instance decide.
     async fn lead_if_possible(&mut self, decisions: &mpsc::Sender<Batch>) {
-        let Some(fence) = self.candidate.filter(|_| self.hydrated) else { return };
+        let complete = |since| self.hydrated && self.complete_through.is_some_and(|at| at >= since);
+        let Some((fence, _)) = self.candidate.filter(|(_, since)| complete(*since)) else { return };
         let open = match incidents::load_open(&self.db, RESTORE_LIMIT).await {
             Ok(open) => open,
             Err(error) => {

@@ -6,9 +6,11 @@
 mod configuration;
 mod decider;
 mod facts;
+mod live;
 mod writer;
 
 pub use configuration::{Configuration, longest_ratio};
-pub use decider::{Connections, Decider, DeciderHandle, Inspection, LiveBoard, Message};
+pub use decider::{Connections, Decider, DeciderHandle, Inspection, Message};
 pub use facts::Narrator;
+pub use live::LiveBoard;
 pub use writer::{Batch, Writer, Written};
