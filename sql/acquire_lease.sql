@@ -4,4 +4,4 @@ update error_tracking.leases
        fence = case when holder = $1 and expires_at > clock_timestamp() then fence else fence + 1 end,
        expires_at = clock_timestamp() + make_interval(secs => $2)
  where name = 'leader' and (holder = $1 or holder is null or expires_at <= clock_timestamp())
-returning fence
+returning fence, clock_timestamp() as now

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     crash::{self, Point},
+    model::Timestamp,
     store::{Db, Fence, lease},
 };
 
@@ -47,6 +48,8 @@ impl Default for LeaseOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Tenure {
     fence: Fence,
+    /// By the database's clock nobody else has led since then, or since earlier.
+    since: Timestamp,
     /// We may act until then.
     until: Instant,
 }
@@ -89,6 +92,13 @@ impl Leadership {
     #[must_use]
     pub fn fence(&self) -> Option<Fence> {
         self.current().map(|tenure| tenure.fence)
+    }
+
+    /// The fence, and a time by the database's clock since which nobody else has led: whoever has
+    /// counted everything that was committed before then knows what the former leader knew.
+    #[must_use]
+    pub fn tenure(&self) -> Option<(Fence, Timestamp)> {
+        self.current().map(|tenure| (tenure.fence, tenure.since))
     }
 
     /// Until when this instance may act without asking again.
@@ -164,13 +174,17 @@ impl LeaseKeeper {
         let asked = Instant::now();
         // No longer than it takes to try once more before the deadline.
         let limit = self.options.renew_every;
-        let fence = lease::acquire(&self.db, self.instance, self.options.ttl, limit).await?;
-        if fence.is_some() {
-            let renewed = self.tenure.borrow().is_some();
+        let taken = lease::acquire(&self.db, self.instance, self.options.ttl, limit).await?;
+        let before = *self.tenure.borrow();
+        if taken.is_some() {
+            let renewed = before.is_some();
             crash::point(if renewed { Point::LeaseRenewed } else { Point::LeaseTaken });
         }
         let until = asked + self.options.ttl.saturating_sub(self.options.margin);
-        self.publish(fence.map(|fence| Tenure { fence, until }));
+        self.publish(taken.map(|(fence, now)| {
+            let since = before.filter(|before| before.fence == fence).map(|before| before.since);
+            Tenure { fence, since: since.unwrap_or(now), until }
+        }));
         Ok(())
     }
 

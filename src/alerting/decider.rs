@@ -19,7 +19,7 @@ use crate::{
     engine::{Engine, Input, Rates, RunCount},
     feed::FeedOutput,
     lease::Leadership,
-    model::{Rule, Span, Transition},
+    model::{Rule, Span, Timestamp, Transition},
     store::{Db, Fence, incidents, rules::RuleBook},
 };
 
@@ -57,15 +57,16 @@ pub struct Decider {
     rules: Vec<Rule>,
     /// Whether the history at the start has been replayed.
     hydrated: bool,
-    /// Whether the engine has come from history to the present; before, it could not say when the
-    /// incident of a rule that is gone ended.
-    present: bool,
     /// Runs that were started before the replay ended; the engine would count them at the beginning of time.
     early_runs: Vec<RunCount>,
     /// The fence under which decisions are taken; none while another instance leads.
     fence: Option<Fence>,
-    /// A fence under which we may lead as soon as history and open incidents are known.
-    candidate: Option<Fence>,
+    /// A fence under which we may lead as soon as history and open incidents are known, and what
+    /// had been committed at that time is counted: else what the former leader fired about could
+    /// seem to be over.
+    candidate: Option<(Fence, Timestamp)>,
+    /// Everything that was committed before then is counted.
+    complete_through: Option<Timestamp>,
     pending_rules: Option<(RuleBook, Vec<RunCount>, u64)>,
     /// Rules whose windows a replay refills, by the replay's id.
     refilling: HashMap<u64, Vec<Uuid>>,
@@ -84,10 +85,10 @@ impl Decider {
             clock,
             rules: Vec::new(),
             hydrated: false,
-            present: false,
             early_runs: Vec::new(),
             fence: None,
             candidate: None,
+            complete_through: None,
             pending_rules: None,
             refilling: HashMap::new(),
             decided: Vec::new(),
@@ -148,13 +149,6 @@ impl Decider {
     async fn output(&mut self, output: FeedOutput, decisions: &mpsc::Sender<Batch>) {
         match output {
             FeedOutput::New(events) => {
-                if let Some(first) = events.first().filter(|_| !self.present) {
-                    // What came while nobody ran is decided as if somebody had, from its first row on.
-                    self.present = true;
-                    let input = Input::ReplayRuns(&[]);
-                    self.engine.step(first.received_at, input, &mut self.decided);
-                    self.lead_if_possible(decisions).await;
-                }
                 for events in events.chunks(EVENTS_PER_FLUSH) {
                     for event in events {
                         let input = match self.fence {
@@ -168,12 +162,12 @@ impl Decider {
                 }
             }
             FeedOutput::CompleteThrough(now) => {
-                self.present = true;
                 let input = match self.fence {
                     Some(_) => Input::Tick,
                     None => Input::ReplayRuns(&[]),
                 };
                 self.engine.step(now, input, &mut self.decided);
+                self.complete_through = Some(now);
             }
             FeedOutput::ReplayBegin { id } => self.replay_begins(id, decisions).await,
             FeedOutput::Replay { id: 0, events } => {
@@ -236,8 +230,11 @@ impl Decider {
         self.engine = Engine::new();
         self.rates = Rates::default();
         self.refilling.clear();
-        (self.hydrated, self.present) = (false, false);
-        self.candidate = self.fence.take().or(self.candidate);
+        self.hydrated = false;
+        self.complete_through = None;
+        if let Some(fence) = self.fence.take() {
+            self.candidate = Some((fence, Timestamp::default()));
+        }
         let rules = std::mem::take(&mut self.rules);
         self.take_rules(rules);
     }
@@ -286,12 +283,13 @@ impl Decider {
 
     fn leadership_changed(&mut self, connections: &Connections) {
         self.fence = None;
-        self.candidate = connections.leadership.fence();
+        self.candidate = connections.leadership.tenure();
     }
 
     /// Learns which incidents are open; only then may this instance decide.
     async fn lead_if_possible(&mut self, decisions: &mpsc::Sender<Batch>) {
-        let Some(fence) = self.candidate.filter(|_| self.hydrated && self.present) else { return };
+        let complete = |since| self.hydrated && self.complete_through.is_some_and(|at| at >= since);
+        let Some((fence, _)) = self.candidate.filter(|(_, since)| complete(*since)) else { return };
         let open = match incidents::load_open(&self.db, RESTORE_LIMIT).await {
             Ok(open) => open,
             Err(error) => {

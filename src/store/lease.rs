@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use sqlx::Row;
+use chrono::{DateTime, Utc};
+use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{Db, Link, StoreError, pool::within};
+use crate::model::Timestamp;
 
 /// The right to write as leader: one tenure of one instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,7 +18,8 @@ pub struct Fence {
     pub number: i64,
 }
 
-/// Takes or renews the lease for `ttl` in one statement; none when another instance holds it.
+/// Takes or renews the lease for `ttl` in one statement, and tells the database's time; none when
+/// another instance holds it.
 ///
 /// # Errors
 /// When the database does not answer within `limit`.
@@ -25,7 +28,7 @@ pub async fn acquire(
     holder: Uuid,
     ttl: Duration,
     limit: Duration,
-) -> Result<Option<Fence>, StoreError> {
+) -> Result<Option<(Fence, Timestamp)>, StoreError> {
     within("take the lease", limit, async {
         let mut link = db.link().await?;
         let row = link
@@ -35,7 +38,11 @@ pub async fn acquire(
             .fetch_optional(link.connection())
             .await?;
         link.commit().await?;
-        row.map(|row| Ok(Fence { holder, number: row.try_get(0)? })).transpose()
+        let tenure = |row: PgRow| -> Result<_, sqlx::Error> {
+            let now: DateTime<Utc> = row.try_get(1)?;
+            Ok((Fence { holder, number: row.try_get(0)? }, now.into()))
+        };
+        Ok(row.map(tenure).transpose()?)
     })
     .await
 }

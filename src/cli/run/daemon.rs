@@ -199,6 +199,8 @@ impl Daemon {
         once(&mut tasks, "decider", decider.run(connections, cancel.clone()));
         once(&mut tasks, "configuration", configuration.run(cancel.clone()));
         once(&mut tasks, "feed", feed.run(cancel.clone()));
+        let look = read_at_once(leadership.clone(), inputs.clone(), cancel.clone());
+        once(&mut tasks, "takeover", look);
         let outbox = Outbox::new(db.clone());
         let dispatcher = Dispatcher::new(
             outbox.clone(),
@@ -330,6 +332,26 @@ fn once(
 async fn keep_lease(keeper: LeaseKeeper, cancel: CancellationToken) -> Result<(), TaskError> {
     keeper.run(cancel).await;
     Ok(())
+}
+
+/// Whoever begins to lead may decide after one more read of the table, which should not wait.
+async fn read_at_once(
+    mut leadership: Leadership,
+    feed: mpsc::Sender<feed::FeedInput>,
+    cancel: CancellationToken,
+) {
+    loop {
+        let changed = tokio::select! {
+            () = cancel.cancelled() => return,
+            changed = leadership.changed() => changed,
+        };
+        if !changed {
+            // Nobody leads any more; this task has nothing to do until the end.
+            return cancel.cancelled().await;
+        }
+        // A full queue wakes the feed as well.
+        let _ = feed.try_send(feed::FeedInput::Wake);
+    }
 }
 
 /// The right to send, as the dispatcher asks for it.

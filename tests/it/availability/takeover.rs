@@ -22,6 +22,8 @@ async fn a_killed_leader_is_replaced_in_eight_seconds_and_a_stopped_one_in_one()
     let first = fleet.leader().await.expect("one of them leads");
     fleet.errors("system.first", 3).await;
     fleet.both_told("firing", 1).await;
+    // What was sent and not confirmed would come again.
+    fleet.confirmed().await;
 
     // Killed: rows that are committed at that moment are told by the next leader.
     let at = running.iter().position(|process| process.name == first).expect("a process");

@@ -180,12 +180,19 @@ impl Fleet {
 
     /// Commits `count` errors of a type.
     pub async fn errors(&self, error_type: &str, count: i32) {
+        self.errors_of(error_type, count, 0).await;
+    }
+
+    /// Commits `count` errors of a type that happened `age` seconds ago.
+    pub async fn errors_of(&self, error_type: &str, count: i32, age: i32) {
         sqlx::query(
-            "insert into public.error_metrics (source, error_type, severity, message) \
-             select 'worker', $1, 'medium', 'it broke' from generate_series(1, $2)",
+            "insert into public.error_metrics (\"timestamp\", source, error_type, severity, message) \
+             select clock_timestamp() - $3 * interval '1 s', 'worker', $1, 'medium', 'it broke' \
+               from generate_series(1, $2)",
         )
         .bind(error_type)
         .bind(count)
+        .bind(age)
         .execute(&self.admin)
         .await
         .expect("errors");
@@ -217,14 +224,22 @@ impl Fleet {
         .await;
     }
 
+    /// Waits until no message is unfinished.
+    pub async fn confirmed(&self) {
+        eventually("every message is sent and recorded", async || {
+            let sql = "select count(*) from public.alert_notifications where state in ('waiting', 'sending')";
+            (self.number(sql).await == 0).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until no message is unfinished and every number is in rollups and checkpoint.
     pub async fn settled(&self) {
-        eventually("everything is sent and saved", async || {
-            let sql = "select count(*) from public.alert_notifications where state in ('waiting', 'sending')";
-            let waiting = self.number(sql).await;
+        self.confirmed().await;
+        eventually("everything is saved", async || {
             let sql = "select count(*) from error_tracking.checkpoint c, error_tracking.error_metrics_seq s \
                         where c.accounted = int8multirange(int8range(1, s.last_value + 1))";
-            (waiting == 0 && self.number(sql).await == 1).then_some(())
+            (self.number(sql).await == 1).then_some(())
         })
         .await;
     }
