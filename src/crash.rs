@@ -81,6 +81,7 @@ mod armed {
             OnceLock,
             atomic::{AtomicU32, Ordering},
         },
+        time::Duration,
     };
 
     use super::Point;
@@ -148,6 +149,8 @@ mod armed {
             eprintln!("the process could not stop itself: {error}");
             std::process::abort();
         }
+        // A stop takes a moment until it has reached every thread.
+        std::thread::sleep(Duration::from_millis(200));
     }
 
     #[cfg(test)]

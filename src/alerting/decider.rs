@@ -1,25 +1,25 @@
 //! The task that owns the engine: one message after the other, one decision after the other.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     time,
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::writer::{Batch, Written};
+use super::{
+    live_board::LiveBoard,
+    message::{Inspection, Message},
+    writer::{Batch, Written},
+};
 use crate::{
     clock::Clock,
-    engine::{Engine, Input, ProjectRates, Rates, RunCount, Stats},
+    engine::{Engine, Input, Rates, RunCount},
     feed::FeedOutput,
     lease::Leadership,
-    model::{OpenIncident, Rule, Span, Timestamp, Transition},
+    model::{Rule, Span, Transition},
     store::{Db, Fence, incidents, rules::RuleBook},
 };
 
@@ -32,67 +32,6 @@ const LIVE_HISTORY: Span = Span::from_secs(3_600);
 
 /// How long the look-up of open incidents may take before it is given up and tried again.
 const RESTORE_LIMIT: Duration = Duration::from_secs(10);
-
-/// What the rest of the daemon asks of the decider.
-#[derive(Debug)]
-pub enum Message {
-    /// New rules, to be taken where the feed's replay with this id begins.
-    Rules {
-        /// The rules.
-        book: RuleBook,
-        /// Runs of the past, for ratio rules whose windows start empty.
-        runs: Vec<RunCount>,
-        /// The replay's id, which the sender asks the feed for next.
-        replay: u64,
-    },
-    /// Further runs were started.
-    Runs(Vec<RunCount>),
-    /// Open incidents, and whether somebody has acknowledged them.
-    Acknowledged(HashMap<Uuid, bool>),
-    /// What is the state of affairs?
-    Inspect(oneshot::Sender<Inspection>),
-}
-
-/// The state of the engine, for `dev`, metrics and tests.
-#[derive(Clone, Debug)]
-pub struct Inspection {
-    /// Counters and gauges.
-    pub stats: Stats,
-    /// Errors in all windows of all rules together.
-    pub total_in_windows: u64,
-    /// Errors in the windows of each rule.
-    pub total_by_rule: HashMap<Uuid, u64>,
-    /// Open incidents with their present values.
-    pub open: Vec<(OpenIncident, f64)>,
-    /// Live rates of all projects.
-    pub rates: Vec<ProjectRates>,
-}
-
-/// Rates that changed and have not been written yet.
-#[derive(Clone, Debug, Default)]
-pub struct LiveBoard(Arc<Mutex<BTreeMap<Option<Uuid>, ProjectRates>>>);
-
-impl LiveBoard {
-    /// Takes everything that waits.
-    #[must_use]
-    pub fn take(&self) -> Vec<ProjectRates> {
-        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *board).into_values().collect()
-    }
-
-    /// Puts rates back that could not be written, where nothing newer has come meanwhile.
-    pub fn put_back(&self, rates: Vec<ProjectRates>) {
-        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for rates in rates {
-            board.entry(rates.project_id).or_insert(rates);
-        }
-    }
-
-    fn put(&self, rates: Vec<ProjectRates>) {
-        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        board.extend(rates.into_iter().map(|rates| (rates.project_id, rates)));
-    }
-}
 
 /// What the decider is connected to.
 pub struct Connections {
@@ -118,7 +57,10 @@ pub struct Decider {
     rules: Vec<Rule>,
     /// Whether the history at the start has been replayed.
     hydrated: bool,
-    /// Runs that were started before it has; the engine would count them at the beginning of time.
+    /// Whether the engine has come from history to the present; before, it could not say when the
+    /// incident of a rule that is gone ended.
+    present: bool,
+    /// Runs that were started before the replay ended; the engine would count them at the beginning of time.
     early_runs: Vec<RunCount>,
     /// The fence under which decisions are taken; none while another instance leads.
     fence: Option<Fence>,
@@ -142,6 +84,7 @@ impl Decider {
             clock,
             rules: Vec::new(),
             hydrated: false,
+            present: false,
             early_runs: Vec::new(),
             fence: None,
             candidate: None,
@@ -205,6 +148,13 @@ impl Decider {
     async fn output(&mut self, output: FeedOutput, decisions: &mpsc::Sender<Batch>) {
         match output {
             FeedOutput::New(events) => {
+                if let Some(first) = events.first().filter(|_| !self.present) {
+                    // What came while nobody ran is decided as if somebody had, from its first row on.
+                    self.present = true;
+                    let input = Input::ReplayRuns(&[]);
+                    self.engine.step(first.received_at, input, &mut self.decided);
+                    self.lead_if_possible(decisions).await;
+                }
                 for events in events.chunks(EVENTS_PER_FLUSH) {
                     for event in events {
                         let input = match self.fence {
@@ -218,6 +168,7 @@ impl Decider {
                 }
             }
             FeedOutput::CompleteThrough(now) => {
+                self.present = true;
                 let input = match self.fence {
                     Some(_) => Input::Tick,
                     None => Input::ReplayRuns(&[]),
@@ -285,7 +236,7 @@ impl Decider {
         self.engine = Engine::new();
         self.rates = Rates::default();
         self.refilling.clear();
-        self.hydrated = false;
+        (self.hydrated, self.present) = (false, false);
         self.candidate = self.fence.take().or(self.candidate);
         let rules = std::mem::take(&mut self.rules);
         self.take_rules(rules);
@@ -340,9 +291,7 @@ impl Decider {
 
     /// Learns which incidents are open; only then may this instance decide.
     async fn lead_if_possible(&mut self, decisions: &mpsc::Sender<Batch>) {
-        // Before its first instant the engine could not say when something ended.
-        let awake = self.engine.now() > Timestamp::from_micros(i64::MIN);
-        let Some(fence) = self.candidate.filter(|_| self.hydrated && awake) else { return };
+        let Some(fence) = self.candidate.filter(|_| self.hydrated && self.present) else { return };
         let open = match incidents::load_open(&self.db, RESTORE_LIMIT).await {
             Ok(open) => open,
             Err(error) => {
@@ -351,7 +300,7 @@ impl Decider {
                 return;
             }
         };
-        let incidents = open.iter().map(|opened| opened.incident.clone()).collect();
+        let incidents = open.iter().map(|open| open.incident.clone()).collect();
         let _ = decisions.send(Batch::Open(open)).await;
         self.candidate = None;
         self.fence = Some(fence);
@@ -383,29 +332,5 @@ impl Decider {
         metrics::gauge!("meshhook_errors_groups").set(stats.groups as f64);
         metrics::gauge!("meshhook_errors_incidents_open").set(stats.incidents as f64);
         metrics::counter!("meshhook_errors_groups_overflowed_total").absolute(stats.overflowed);
-    }
-}
-
-/// How other tasks reach a running [`Decider`].
-#[derive(Clone, Debug)]
-pub struct DeciderHandle(mpsc::Sender<Message>);
-
-impl DeciderHandle {
-    /// A handle that sends to `messages`.
-    #[must_use]
-    pub const fn new(messages: mpsc::Sender<Message>) -> Self {
-        Self(messages)
-    }
-
-    /// Sends a message; false where the decider has ended.
-    pub async fn send(&self, message: Message) -> bool {
-        self.0.send(message).await.is_ok()
-    }
-
-    /// The state of affairs; none where the decider has ended.
-    pub async fn inspect(&self) -> Option<Inspection> {
-        let (reply, answer) = oneshot::channel();
-        self.0.send(Message::Inspect(reply)).await.ok()?;
-        answer.await.ok()
     }
 }

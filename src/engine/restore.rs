@@ -180,7 +180,8 @@ fn orphan(open: &OpenIncident, now: Timestamp) -> Transition {
         state: IncidentState::Resolved,
         level: open.level,
         started_at: open.started_at,
-        at: now,
+        // Before anything was counted the engine's time may lie behind.
+        at: now.max(open.fired_at.unwrap_or(open.started_at)),
         value: 0.0,
         threshold: 0.0,
         peak: open.peak,

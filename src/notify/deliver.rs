@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     attempt::{Attempt, Progress},
-    dispatcher::{Leadership, Mandate},
+    mandate::{Leadership, Mandate, NoMandate, while_leading},
     message::{BrokenChannel, NotificationFacts, VERSION},
     metrics,
     outcome::Outcome,
@@ -71,25 +71,23 @@ pub(super) async fn deliver(
             Err((fate, reason)) => results.push(unsent(&shared, &message, &channel, fate, reason)),
         }
     }
-    // The last look before anything leaves: a leader that was stopped for a while must not send.
-    if !shared.leadership.mandate().is_some_and(|now| now.covers(&mandate)) {
-        if let Err(error) = shared.outbox.release(mandate.holder, &claims).await {
-            tracing::warn!(%error, channel = channel.name, "messages could not be given back; their claims will end by themselves");
-        }
-        return finished;
-    }
     let started = Instant::now();
-    let delivery = match news.as_slice() {
-        [] => None,
-        [(message, facts)] => {
-            let progress = Progress::of(&message.attempt_log);
-            let id = message.notification_id;
-            Some(shared.senders.send(&channel, id, facts, &progress).await)
+    let sending = Box::pin(send(&shared, &channel, &news));
+    let delivery = match while_leading(shared.leadership.as_ref(), &mandate, sending).await {
+        Ok(delivery) => delivery,
+        Err(NoMandate::Never) => {
+            if let Err(error) = shared.outbox.release(mandate.holder, &claims).await {
+                tracing::warn!(%error, channel = channel.name, "messages could not be given back; their claims will end by themselves");
+            }
+            return finished;
         }
-        several => {
-            let facts: Vec<_> = several.iter().map(|(_, facts)| facts).collect();
-            metrics::digest(&channel.kind, facts.len());
-            Some(shared.senders.send_merged(&channel, &facts).await)
+        Err(NoMandate::Ended) => {
+            tracing::warn!(
+                channel = channel.name,
+                messages = claims.len(),
+                "leading ended while messages were on their way; whoever leads next sends them again"
+            );
+            return finished;
         }
     };
     crash::point(Point::Sent);
@@ -109,6 +107,26 @@ pub(super) async fn deliver(
     record(&shared, mandate.holder, &channel, &results).await;
     crash::point(Point::Confirmed);
     finished
+}
+
+/// Sends what there is to tell, if anything.
+async fn send(
+    shared: &Shared,
+    channel: &Channel,
+    news: &[(Claimed, NotificationFacts)],
+) -> Option<Delivery> {
+    match news {
+        [] => None,
+        [(message, facts)] => {
+            let progress = Progress::of(&message.attempt_log);
+            Some(shared.senders.send(channel, message.notification_id, facts, &progress).await)
+        }
+        several => {
+            let facts: Vec<_> = several.iter().map(|(_, facts)| facts).collect();
+            metrics::digest(&channel.kind, facts.len());
+            Some(shared.senders.send_merged(channel, &facts).await)
+        }
+    }
 }
 
 /// The facts to send, or why nothing is to be sent.

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::{
     deliver::{Finished, Shared, deliver},
+    mandate::Leadership,
     metrics,
     pace::Paces,
     sender::Senders,
@@ -22,39 +23,6 @@ use crate::store::{
     channels::Channels,
     outbox::{Outbox, Wanted},
 };
-
-/// The right to send: the leader's lease as this process last saw it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mandate {
-    /// This instance.
-    pub holder: Uuid,
-    /// The lease's fence.
-    pub fence: i64,
-    /// Until when the lease certainly holds, by this machine's monotonic clock.
-    pub valid_until: Instant,
-}
-
-impl Mandate {
-    /// Whether this mandate continues `earlier` and still holds.
-    #[must_use]
-    pub fn covers(&self, earlier: &Self) -> bool {
-        self.holder == earlier.holder
-            && self.fence == earlier.fence
-            && Instant::now() < self.valid_until
-    }
-}
-
-/// Knows whether this instance leads.
-pub trait Leadership: Send + Sync + 'static {
-    /// The present mandate; none while another instance leads. Must not wait.
-    fn mandate(&self) -> Option<Mandate>;
-}
-
-impl<F: Fn() -> Option<Mandate> + Send + Sync + 'static> Leadership for F {
-    fn mandate(&self) -> Option<Mandate> {
-        self()
-    }
-}
 
 /// How the dispatcher works.
 #[derive(Clone, Debug)]

@@ -10,6 +10,7 @@ pub mod dispatcher;
 pub mod egress;
 pub mod email;
 mod email_body;
+mod mandate;
 pub mod message;
 pub mod metrics;
 pub mod outcome;
@@ -27,8 +28,9 @@ mod view;
 pub mod webhook;
 
 pub use address::is_public;
-pub use dispatcher::{Dispatcher, DispatcherSettings, Leadership, Mandate};
+pub use dispatcher::{Dispatcher, DispatcherSettings};
 pub use egress::{Egress, EgressConfig};
+pub use mandate::{Leadership, Mandate};
 pub use message::{
     BrokenChannel, GroupFact, IncidentFacts, MessageKind, MetricKind, NotificationFacts,
     ProjectFacts, RuleFacts,

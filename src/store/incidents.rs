@@ -10,7 +10,7 @@ use serde_json::Value;
 use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
-use super::{Db, Fence, Link, StoreError, pool::within};
+use super::{Db, Fence, Link, StoreError, lease, pool::within};
 use crate::{
     crash::Point,
     model::{Evidence, OpenIncident, Timestamp, Transition},
@@ -134,7 +134,7 @@ pub async fn record(
     decisions: &[Decision],
     limit: Duration,
 ) -> Result<u64, StoreError> {
-    within("write decisions", limit, async {
+    let recorded = within("write decisions", limit, async {
         let mut link = db.transaction().await?;
         let mut messages = 0;
         for round in rounds(decisions) {
@@ -143,7 +143,18 @@ pub async fn record(
         link.commit_past(fence, Some(Point::Committing)).await?;
         Ok(messages)
     })
-    .await
+    .await;
+    // A former leader meets the incidents of the new one before it comes to the check of the fence.
+    if recorded.as_ref().is_err_and(is_conflict) && !lease::holds(db, fence, limit).await? {
+        return Err(StoreError::FenceLost);
+    }
+    recorded
+}
+
+/// Whether other rows than ours stand in the way.
+fn is_conflict(error: &StoreError) -> bool {
+    let StoreError::Database { source, .. } = error else { return false };
+    source.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }
 
 /// One statement can touch an incident only once, so its transitions go into successive rounds.

@@ -57,6 +57,20 @@ pub async fn release(db: &Db, fence: &Fence, limit: Duration) -> Result<(), Stor
     .await
 }
 
+/// Whether `fence` leads at this moment.
+///
+/// # Errors
+/// When the database does not answer within `limit`.
+pub async fn holds(db: &Db, fence: &Fence, limit: Duration) -> Result<bool, StoreError> {
+    within("look at the lease", limit, async {
+        let mut link = db.link().await?;
+        let holds = check_fence(&mut link, fence).await?;
+        link.commit().await?;
+        Ok(holds)
+    })
+    .await
+}
+
 /// Whether `fence` leads, as the last statement before the commit of a leader's transaction.
 ///
 /// It locks the lease's row until that commit, so nobody can begin to lead in between; and where

@@ -28,12 +28,12 @@ const POOLER_PORT: u16 = 6543;
 /// a lease of 6 s ends, and long beyond any pause of a healthy process.
 pub const IDLE_LIMIT: Duration = Duration::from_secs(3);
 
-/// Begins a transaction with [`IDLE_LIMIT`], in one round trip; local to it, as a pooler demands.
-///
-/// The planner cannot know how few numbers a range holds, so it takes our short statements for
-/// expensive ones, and compiling them takes a second where running them takes milliseconds.
+/// Begins a transaction, in one round trip and with settings of its own, as a pooler demands: with
+/// [`IDLE_LIMIT`], and without compiling. The planner cannot know how few numbers a range holds, so
+/// it takes our short statements for expensive ones, and compiling them takes a second where running
+/// them takes milliseconds.
 const BEGIN: &str =
-    "begin; set local idle_in_transaction_session_timeout = '3s'; set local jit = off";
+    "begin; set local jit = off; set local idle_in_transaction_session_timeout = '3s'";
 
 /// How to use the database.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
--- Error tracking, part 3 of 5: the error events, their groups and their rollups.
+-- Error tracking, part 3 of 6: the error events, their groups and their rollups.
 
 begin;
 

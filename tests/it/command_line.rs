@@ -154,6 +154,9 @@ async fn a_file_of_variables_is_read_and_the_environment_wins() {
 #[tokio::test]
 async fn errors_are_reported_one_by_one_or_as_lines() {
     let stack = Stack::start().await;
+    // It tries for a while, so it begins first.
+    let closed = with(&stack, &[("SUPABASE_REST_URL", "http://127.0.0.1:1/rest/v1")]);
+    let unreachable = tokio::spawn(async move { run(&closed, &["report", "x"], "").await });
     let project = stack.project("Acme").await;
     let id = project.to_string();
     let metadata = r#"{"password": "planted-password", "node": "step-1"}"#;
@@ -224,9 +227,7 @@ async fn errors_are_reported_one_by_one_or_as_lines() {
     .await;
     assert!(output.status == 1 && output.err.contains("HTTP 401"), "{output:?}");
     assert!(!output.err.contains("not-a-token"), "{output:?}");
-    let closed = with(&stack, &[("SUPABASE_REST_URL", "http://127.0.0.1:1/rest/v1")]);
-    let mut impatient = tokio::spawn(async move { run(&closed, &["report", "x"], "").await });
-    let output = (&mut impatient).await.expect("it ends");
+    let output = unreachable.await.expect("it ends");
     assert!(output.status == 69 && output.err.contains("PostgREST"), "{output:?}");
 }
 

@@ -12,7 +12,7 @@ use crate::{
     clock::Clock,
     config::{Credentials, Supabase},
     error::Error,
-    realtime::{ChannelKind, RealtimeClient, RealtimeEvent},
+    realtime::{ChannelKind, Disposition, RealtimeClient, RealtimeEvent},
     store::{Db, diagnose},
 };
 
@@ -67,7 +67,14 @@ async fn subscribed(events: &mut mpsc::Receiver<RealtimeEvent>) -> Result<Durati
             Ok(Some(RealtimeEvent::Subscribed { channel })) => {
                 missing.retain(|kind| *kind != channel)
             }
-            Ok(Some(RealtimeEvent::Trouble { message, .. })) => last = message,
+            Ok(Some(RealtimeEvent::Trouble { message, disposition, .. })) => {
+                // What only a person can mend, and what a fresh token did not, needs no more waiting.
+                let hopeless = matches!(disposition, Disposition::Stop | Disposition::RetrySlowly);
+                if hopeless || (disposition == Disposition::RefreshToken && message == last) {
+                    return Err(message);
+                }
+                last = message;
+            }
             Ok(Some(RealtimeEvent::Disconnected { reason })) => last = reason,
             Ok(Some(_)) => {}
             Ok(None) | Err(_) => return Err(last),

@@ -28,8 +28,8 @@ async fn the_smoke_test_measures_the_main_job() {
     for name in [
         "insert_to_slack_ms",
         "insert_to_email_ms",
-        "due_to_resolved_slack_ms",
-        "due_to_resolved_email_ms",
+        "end_to_resolved_slack_ms",
+        "end_to_resolved_email_ms",
     ] {
         assert!(report[name].as_f64().is_some_and(f64::is_finite), "{name} in {report}");
     }

@@ -72,17 +72,6 @@ impl Fleet {
         Self { admin: db.admin().await, slack, hook, variables, folder, _db: db }
     }
 
-    /// All instances started from now on reach the database by this address.
-    pub fn through(&mut self, database_url: &str, pooler: &str) {
-        self.variables.push(("DATABASE_URL", database_url.to_owned()));
-        self.variables.push(("DATABASE_POOLER", pooler.to_owned()));
-    }
-
-    /// The daemon's own address of the database.
-    pub fn database_url(&self) -> &str {
-        &self._db.daemon_url
-    }
-
     /// Starts an instance; `crash` is what `CRASH_POINT` says.
     pub fn spawn(&self, name: &str, crash: Option<&str>) -> Process {
         let log = self.folder.join(format!("{name}.log"));
