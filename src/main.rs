@@ -29,7 +29,8 @@ fn boot(cli: Cli) -> Result<(), Error> {
     let environment = Environment::load()?;
     let mut reader = environment.reader();
     let telemetry = Telemetry::read(&mut reader);
-    telemetry::log(&reader.finish(telemetry)?);
+    let telemetry = reader.finish(telemetry).map_err(|own| cli.problems(&environment, own))?;
+    telemetry::log(&telemetry);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -8,7 +8,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::decider::{DeciderHandle, Message};
+use super::message::{DeciderHandle, Message};
 use crate::{
     clock::Clock,
     engine::RunCount,

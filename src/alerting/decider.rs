@@ -3,22 +3,23 @@
 use std::{collections::HashMap, time::Duration};
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     time,
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    live::LiveBoard,
+    live_board::LiveBoard,
+    message::{Inspection, Message},
     writer::{Batch, Written},
 };
 use crate::{
     clock::Clock,
-    engine::{Engine, Input, ProjectRates, Rates, RunCount, Stats},
+    engine::{Engine, Input, Rates, RunCount},
     feed::FeedOutput,
-    lease::Leadership,
-    model::{OpenIncident, Rule, Span, Timestamp, Transition},
+    lease::{Leadership, Tenure},
+    model::{Rule, Span, Timestamp, Transition},
     store::{Db, Fence, incidents, rules::RuleBook},
 };
 
@@ -31,41 +32,6 @@ const LIVE_HISTORY: Span = Span::from_secs(3_600);
 
 /// How long the look-up of open incidents may take before it is given up and tried again.
 const RESTORE_LIMIT: Duration = Duration::from_secs(10);
-
-/// What the rest of the daemon asks of the decider.
-#[derive(Debug)]
-pub enum Message {
-    /// New rules, to be taken where the feed's replay with this id begins.
-    Rules {
-        /// The rules.
-        book: RuleBook,
-        /// Runs of the past, for ratio rules whose windows start empty.
-        runs: Vec<RunCount>,
-        /// The replay's id, which the sender asks the feed for next.
-        replay: u64,
-    },
-    /// Further runs were started.
-    Runs(Vec<RunCount>),
-    /// Open incidents, and whether somebody has acknowledged them.
-    Acknowledged(HashMap<Uuid, bool>),
-    /// What is the state of affairs?
-    Inspect(oneshot::Sender<Inspection>),
-}
-
-/// The state of the engine, for `dev`, metrics and tests.
-#[derive(Clone, Debug)]
-pub struct Inspection {
-    /// Counters and gauges.
-    pub stats: Stats,
-    /// Errors in all windows of all rules together.
-    pub total_in_windows: u64,
-    /// Errors in the windows of each rule.
-    pub total_by_rule: HashMap<Uuid, u64>,
-    /// Open incidents with their present values.
-    pub open: Vec<(OpenIncident, f64)>,
-    /// Live rates of all projects.
-    pub rates: Vec<ProjectRates>,
-}
 
 /// What the decider is connected to.
 pub struct Connections {
@@ -91,12 +57,18 @@ pub struct Decider {
     rules: Vec<Rule>,
     /// Whether the history at the start has been replayed.
     hydrated: bool,
+    /// Whether the engine has come from history to the present; before, it could not say when the
+    /// incident of a rule that is gone ended.
+    present: bool,
+    /// Runs that were started before the replay ended; the engine would count them at the beginning of time.
+    early_runs: Vec<RunCount>,
     /// The fence under which decisions are taken; none while another instance leads.
     fence: Option<Fence>,
-    /// A fence under which we may lead as soon as history and open incidents are known, and what
-    /// had been committed at that time is counted: else what the former leader fired about could
-    /// seem to be over.
-    candidate: Option<(Fence, Timestamp)>,
+    /// What we may lead by as soon as history and open incidents are known, and what had been
+    /// committed at that time is counted: else what the former leader fired about could seem over.
+    candidate: Option<Tenure>,
+    /// What this instance leads by, whether it decides yet or not.
+    tenure: Option<Tenure>,
     /// Everything that was committed before then is counted.
     complete_through: Option<Timestamp>,
     pending_rules: Option<(RuleBook, Vec<RunCount>, u64)>,
@@ -117,8 +89,11 @@ impl Decider {
             clock,
             rules: Vec::new(),
             hydrated: false,
+            present: false,
+            early_runs: Vec::new(),
             fence: None,
             candidate: None,
+            tenure: None,
             complete_through: None,
             pending_rules: None,
             refilling: HashMap::new(),
@@ -140,10 +115,9 @@ impl Decider {
             .max(LIVE_HISTORY)
     }
 
-    /// Fills the windows of runs before the start.
+    /// Fills the windows of runs before the start, once the errors of that time are replayed.
     pub fn replay_runs(&mut self, runs: &[RunCount]) {
-        self.engine.step(self.engine.now(), Input::ReplayRuns(runs), &mut self.decided);
-        self.decided.clear();
+        self.early_runs.extend_from_slice(runs);
     }
 
     /// Decides until `cancel` is cancelled.
@@ -181,6 +155,15 @@ impl Decider {
     async fn output(&mut self, output: FeedOutput, decisions: &mpsc::Sender<Batch>) {
         match output {
             FeedOutput::New(events) => {
+                if let Some(first) = events.first().filter(|_| !self.present) {
+                    // What came while nobody ran is decided as if somebody had, from its first row on.
+                    self.present = true;
+                    let input = Input::ReplayRuns(&[]);
+                    self.engine.step(first.received_at, input, &mut self.decided);
+                    if let Some(tenure) = self.candidate.filter(|_| self.hydrated) {
+                        self.lead(tenure, decisions).await;
+                    }
+                }
                 for events in events.chunks(EVENTS_PER_FLUSH) {
                     for event in events {
                         let input = match self.fence {
@@ -194,6 +177,7 @@ impl Decider {
                 }
             }
             FeedOutput::CompleteThrough(now) => {
+                self.present = true;
                 let input = match self.fence {
                     Some(_) => Input::Tick,
                     None => Input::ReplayRuns(&[]),
@@ -220,6 +204,11 @@ impl Decider {
             }
             FeedOutput::ReplayEnd { id: 0 } => {
                 self.hydrated = true;
+                let runs = std::mem::take(&mut self.early_runs);
+                if let Some(latest) = runs.iter().map(|runs| runs.started_at).max() {
+                    let now = self.engine.now().max(latest);
+                    self.engine.step(now, Input::ReplayRuns(&runs), &mut self.decided);
+                }
                 let input = Input::HistoryComplete { rule_id: None };
                 self.engine.step(self.engine.now(), input, &mut self.decided);
                 self.decided.clear();
@@ -257,10 +246,10 @@ impl Decider {
         self.engine = Engine::new();
         self.rates = Rates::default();
         self.refilling.clear();
-        self.hydrated = false;
+        (self.hydrated, self.present) = (false, false);
         self.complete_through = None;
-        if let Some(fence) = self.fence.take() {
-            self.candidate = Some((fence, Timestamp::default()));
+        if self.fence.take().is_some() {
+            self.candidate = self.tenure;
         }
         let rules = std::mem::take(&mut self.rules);
         self.take_rules(rules);
@@ -271,6 +260,7 @@ impl Decider {
             Message::Rules { book, runs, replay } => {
                 self.pending_rules = Some((book, runs, replay));
             }
+            Message::Runs(runs) if !self.hydrated => self.early_runs.extend(runs),
             Message::Runs(runs) => {
                 let input = match self.fence {
                     Some(_) => Input::Runs(&runs),
@@ -309,13 +299,21 @@ impl Decider {
 
     fn leadership_changed(&mut self, connections: &Connections) {
         self.fence = None;
-        self.candidate = connections.leadership.tenure();
+        self.tenure = connections.leadership.tenure();
+        self.candidate = self.tenure;
     }
 
-    /// Learns which incidents are open; only then may this instance decide.
+    /// Decides from now on, where the windows hold all that the former leader knew.
     async fn lead_if_possible(&mut self, decisions: &mpsc::Sender<Batch>) {
-        let complete = |since| self.hydrated && self.complete_through.is_some_and(|at| at >= since);
-        let Some((fence, _)) = self.candidate.filter(|(_, since)| complete(*since)) else { return };
+        let complete = |tenure: &Tenure| self.complete_through.is_some_and(|at| at >= tenure.since);
+        if let Some(tenure) = self.candidate.filter(|tenure| self.hydrated && complete(tenure)) {
+            self.lead(tenure, decisions).await;
+        }
+    }
+
+    /// Learns which incidents are open; only then may this instance decide. What the former leader
+    /// may have known and the windows do not hold yet is waited for.
+    async fn lead(&mut self, tenure: Tenure, decisions: &mpsc::Sender<Batch>) {
         let open = match incidents::load_open(&self.db, RESTORE_LIMIT).await {
             Ok(open) => open,
             Err(error) => {
@@ -327,7 +325,9 @@ impl Decider {
         let incidents = open.iter().map(|open| open.incident.clone()).collect();
         let _ = decisions.send(Batch::Open(open)).await;
         self.candidate = None;
-        self.fence = Some(fence);
+        self.fence = Some(tenure.fence);
+        let hold = Input::Hold { until: tenure.former_until };
+        self.engine.step(self.engine.now(), hold, &mut self.decided);
         self.engine.step(self.engine.now(), Input::Restore(incidents), &mut self.decided);
         self.flush(decisions).await;
     }
@@ -356,29 +356,5 @@ impl Decider {
         metrics::gauge!("meshhook_errors_groups").set(stats.groups as f64);
         metrics::gauge!("meshhook_errors_incidents_open").set(stats.incidents as f64);
         metrics::counter!("meshhook_errors_groups_overflowed_total").absolute(stats.overflowed);
-    }
-}
-
-/// How other tasks reach a running [`Decider`].
-#[derive(Clone, Debug)]
-pub struct DeciderHandle(mpsc::Sender<Message>);
-
-impl DeciderHandle {
-    /// A handle that sends to `messages`.
-    #[must_use]
-    pub const fn new(messages: mpsc::Sender<Message>) -> Self {
-        Self(messages)
-    }
-
-    /// Sends a message; false where the decider has ended.
-    pub async fn send(&self, message: Message) -> bool {
-        self.0.send(message).await.is_ok()
-    }
-
-    /// The state of affairs; none where the decider has ended.
-    pub async fn inspect(&self) -> Option<Inspection> {
-        let (reply, answer) = oneshot::channel();
-        self.0.send(Message::Inspect(reply)).await.ok()?;
-        answer.await.ok()
     }
 }

@@ -6,11 +6,13 @@
 mod configuration;
 mod decider;
 mod facts;
-mod live;
+mod live_board;
+mod message;
 mod writer;
 
 pub use configuration::{Configuration, longest_ratio};
-pub use decider::{Connections, Decider, DeciderHandle, Inspection, Message};
+pub use decider::{Connections, Decider};
 pub use facts::Narrator;
-pub use live::LiveBoard;
+pub use live_board::LiveBoard;
+pub use message::{DeciderHandle, Inspection, Message};
 pub use writer::{Batch, Writer, Written};

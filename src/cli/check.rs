@@ -1,13 +1,12 @@
 //! `check`: goes through a deployment line by line and says what to do about each failure.
 
+mod realtime;
+
 use std::time::Duration;
 
 use clap::Args;
-use tokio::{sync::mpsc, time};
-use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use super::wiring;
+use super::{reconcile, wiring};
 use crate::{
     clock::Clock,
     config::{
@@ -15,18 +14,14 @@ use crate::{
         Reporter, Supabase,
     },
     error::Error,
+    model::Timestamp,
     notify::probe,
-    realtime::{ChannelKind, RealtimeClient, RealtimeEvent},
     rest::Select,
     store::{Db, diagnose},
 };
 
 /// How long one question to the database may take.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
-/// A cold Realtime server takes up to 8 s to subscribe, and holds a refusal back for 5.
-const SUBSCRIBE_LIMIT: Duration = Duration::from_secs(25);
-/// The server's idle poll takes half a second.
-const CANARY_LIMIT: Duration = Duration::from_secs(10);
 
 /// Tables of every migration.
 const TABLES: &[&str] = &[
@@ -66,6 +61,9 @@ pub struct Arguments {
     /// Leave out the channels.
     #[arg(long)]
     no_channels: bool,
+    /// Instead, compare minutes, hours and groups with the table of errors between two times.
+    #[arg(long, num_args = 2, value_names = ["FROM", "TO"], value_parser = reconcile::time)]
+    reconcile: Option<Vec<Timestamp>>,
 }
 
 /// Prints lines and remembers whether all were well.
@@ -97,6 +95,9 @@ impl Report {
 }
 
 pub async fn execute(arguments: Arguments, environment: &Environment) -> Result<(), Error> {
+    if let Some([from, to]) = arguments.reconcile.as_deref() {
+        return reconcile::execute(*from, *to, environment).await;
+    }
     let mut report = Report::default();
     let clock = Clock::system();
     let database = section(&mut report, environment, Database::read);
@@ -115,7 +116,7 @@ pub async fn execute(arguments: Arguments, environment: &Environment) -> Result<
     };
     if let (Some(supabase), Some(credentials)) = (&supabase, &credentials) {
         check_rest(&mut report, supabase, credentials, &clock).await;
-        check_realtime(&mut report, supabase, credentials, db.as_ref(), &clock).await;
+        realtime::check(&mut report, supabase, credentials, db.as_ref(), &clock).await;
     }
     if let (Some(db), Some(notify), false) = (&db, &notify, arguments.no_channels) {
         check_channels(&mut report, db, notify, &clock).await;
@@ -262,105 +263,6 @@ async fn check_rest(
         Ok(_) => report.ok("PostgREST", "takes our tokens, and a reporter may use error_metrics"),
         Err(error) => report.fail("PostgREST", error, todo),
     }
-}
-
-async fn check_realtime(
-    report: &mut Report,
-    supabase: &Supabase,
-    credentials: &Credentials,
-    db: Option<&Db>,
-    clock: &Clock,
-) {
-    let todo = "check SUPABASE_URL (or SUPABASE_REALTIME_URL and SUPABASE_REALTIME_HOST), \
-                SUPABASE_ANON_KEY, and the JWT secret or key";
-    if matches!(credentials, Credentials::ServiceKey(_)) {
-        report.note("credentials", wiring::SERVICE_KEY_CONSEQUENCES);
-    }
-    let client = wiring::daemon_minter(credentials, clock.clone())
-        .and_then(|minter| Ok((wiring::realtime_config(supabase)?, minter)))
-        .and_then(|(config, minter)| RealtimeClient::new(config, minter).map_err(Error::failed));
-    let client = match client {
-        Ok((client, _handle)) => client,
-        Err(error) => return report.fail("Realtime", error, todo),
-    };
-    let cancel = CancellationToken::new();
-    let (sender, mut events) = mpsc::channel(64);
-    let task = tokio::spawn(client.run(sender, cancel.clone()));
-    match subscribed(&mut events).await {
-        Ok(took) => {
-            report.ok("Realtime", format!("subscribed after {:.1} s", took.as_secs_f64()));
-            if let Some(db) = db {
-                check_canary(report, db, &mut events).await;
-            }
-        }
-        Err(reason) => report.fail("Realtime", reason, todo),
-    }
-    cancel.cancel();
-    let _ = time::timeout(Duration::from_secs(2), task).await;
-}
-
-/// Waits for both channels; says what went wrong otherwise.
-async fn subscribed(events: &mut mpsc::Receiver<RealtimeEvent>) -> Result<Duration, String> {
-    let began = time::Instant::now();
-    let mut missing: Vec<_> = ChannelKind::ALL.to_vec();
-    let mut last = "no answer".to_owned();
-    while !missing.is_empty() {
-        let left = SUBSCRIBE_LIMIT.saturating_sub(began.elapsed());
-        match time::timeout(left, events.recv()).await {
-            Ok(Some(RealtimeEvent::Subscribed { channel })) => {
-                missing.retain(|kind| *kind != channel)
-            }
-            Ok(Some(RealtimeEvent::Trouble { message, .. })) => last = message,
-            Ok(Some(RealtimeEvent::Disconnected { reason })) => last = reason,
-            Ok(Some(_)) => {}
-            Ok(None) | Err(_) => return Err(last),
-        }
-    }
-    Ok(began.elapsed())
-}
-
-async fn check_canary(report: &mut Report, db: &Db, events: &mut mpsc::Receiver<RealtimeEvent>) {
-    let id = Uuid::new_v4();
-    match canary(db, id, events).await {
-        Ok(took) => {
-            report.ok("canary", format!("a change came back after {} ms", took.as_millis()))
-        }
-        Err(reason) => report.fail(
-            "canary",
-            reason,
-            "the socket is subscribed but deaf: check that error_daemon may select from \
-             error_tracker_status, and the server's Realtime log",
-        ),
-    }
-    if let Err(error) = diagnose::delete_canary(db, id, TIME_LIMIT).await {
-        report.note("canary", format!("its status row stays until the daemon removes it: {error}"));
-    }
-}
-
-async fn canary(
-    db: &Db,
-    id: Uuid,
-    events: &mut mpsc::Receiver<RealtimeEvent>,
-) -> Result<Duration, String> {
-    let write = || diagnose::write_canary(db, id, TIME_LIMIT);
-    write().await.map_err(|error| error.to_string())?;
-    let began = time::Instant::now();
-    // Only an update is published on that channel, so the row is written twice; and a server that
-    // has just subscribed may miss the first one.
-    for _ in 0..3 {
-        write().await.map_err(|error| error.to_string())?;
-        let deadline = time::Instant::now() + CANARY_LIMIT / 3;
-        while let Ok(event) = time::timeout_at(deadline, events.recv()).await {
-            match event {
-                Some(RealtimeEvent::Canary { instance, .. }) if instance == id => {
-                    return Ok(began.elapsed());
-                }
-                Some(_) => {}
-                None => return Err("the connection ended".to_owned()),
-            }
-        }
-    }
-    Err(format!("no change came back within {} s", CANARY_LIMIT.as_secs()))
 }
 
 async fn check_channels(report: &mut Report, db: &Db, notify: &Notify, clock: &Clock) {

@@ -4,12 +4,16 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{config::Environment, error::Error};
+use crate::{
+    config::{Environment, Problems},
+    error::Error,
+};
 
 mod channels;
 mod check;
 #[cfg(feature = "dev")]
 mod dev;
+mod reconcile;
 mod report;
 pub mod run;
 mod token;
@@ -45,6 +49,18 @@ enum Command {
 }
 
 impl Cli {
+    /// All that is wrong with the configuration of the daemon, `known` problems first; of another
+    /// subcommand only those.
+    #[must_use]
+    pub fn problems(&self, environment: &Environment, mut known: Problems) -> Problems {
+        if matches!(self.command, Command::Run)
+            && let Err(Problems(further)) = run::Settings::read(environment)
+        {
+            known.0.extend(further);
+        }
+        known
+    }
+
     /// Does what was asked.
     ///
     /// # Errors

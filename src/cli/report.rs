@@ -19,6 +19,9 @@ use crate::{
 /// Events per request; PostgREST takes more, but a refused request must name a findable line.
 const BATCH: usize = 500;
 
+/// Lines that may be refused before the rest is given up.
+const REFUSALS_MAX: usize = 100;
+
 /// Waits before the attempts after a temporary failure.
 const RETRIES: [Duration; 4] = [
     Duration::from_millis(250),
@@ -88,7 +91,7 @@ pub async fn execute(arguments: Arguments, environment: &Environment) -> Result<
         let sent = report_lines(&client, std::io::stdin().lock(), &clock).await?;
         eprintln!("{sent} error events reported");
     } else {
-        send(&client, &[single(&arguments, &clock)?]).await?;
+        send(&client, &[single(&arguments, &clock)?]).await.map_err(failed)?;
     }
     Ok(())
 }
@@ -107,32 +110,104 @@ fn single(arguments: &Arguments, clock: &Clock) -> Result<Value, Error> {
     complete(given, clock).map_err(Error::failed)
 }
 
-/// Sends a stream of NDJSON in batches; a line that is not usable stops it and is named.
+/// Sends a stream of NDJSON in batches; a line that is not usable is named and costs only itself.
 async fn report_lines(
     client: &RestClient,
     input: impl BufRead,
     clock: &Clock,
 ) -> Result<usize, Error> {
-    let mut batch = Vec::with_capacity(BATCH);
-    let mut sent = 0;
+    let mut tally = Tally::default();
+    let mut batch = Batch::default();
     for (number, line) in input.lines().enumerate() {
         let number = number + 1;
-        let at = |text: String| Error::failed(format!("line {number}: {text}"));
-        let line = line.map_err(|error| at(error.to_string()))?;
+        let line = line.map_err(|error| {
+            Error::failed(format!("line {number}: {error}; {} were reported", tally.sent))
+        })?;
         if line.trim().is_empty() {
             continue;
         }
-        let value: Value = serde_json::from_str(&line).map_err(|error| at(error.to_string()))?;
-        let Value::Object(given) = value else { return Err(at("is not a JSON object".to_owned())) };
-        batch.push(complete(given, clock).map_err(at)?);
-        if batch.len() == BATCH {
-            send(client, &batch).await.map_err(|error| at(format!("or before: {error}")))?;
-            sent += batch.len();
-            batch.clear();
+        match row(&line, clock) {
+            Ok(row) => {
+                batch.numbers.push(number);
+                batch.rows.push(row);
+            }
+            Err(problem) => tally.refuse(number, &problem)?,
+        }
+        if batch.rows.len() == BATCH {
+            tally.send(client, &std::mem::take(&mut batch)).await?;
         }
     }
-    send(client, &batch).await?;
-    Ok(sent + batch.len())
+    tally.send(client, &batch).await?;
+    match tally.refused {
+        0 => Ok(tally.sent),
+        refused => Err(Error::failed(format!(
+            "{refused} lines were refused, {} were reported",
+            tally.sent
+        ))),
+    }
+}
+
+fn row(line: &str, clock: &Clock) -> Result<Value, String> {
+    match serde_json::from_str(line).map_err(|error| error.to_string())? {
+        Value::Object(given) => complete(given, clock),
+        _ => Err("is not a JSON object".to_owned()),
+    }
+}
+
+/// Rows that go out together, and the lines that they stood in.
+#[derive(Debug, Default)]
+struct Batch {
+    numbers: Vec<usize>,
+    rows: Vec<Value>,
+}
+
+/// What became of the lines so far.
+#[derive(Debug, Default)]
+struct Tally {
+    sent: usize,
+    refused: usize,
+}
+
+impl Tally {
+    /// Sends a batch; where the server refuses it, its halves show which lines are to blame.
+    async fn send(&mut self, client: &RestClient, batch: &Batch) -> Result<(), Error> {
+        let mut parts = vec![(&*batch.numbers, &*batch.rows)];
+        while let Some((numbers, rows)) = parts.pop() {
+            match send(client, rows).await {
+                Ok(()) => self.sent += rows.len(),
+                Err(error) if !is_about_rows(&error) => return Err(failed(error)),
+                Err(error) => match numbers {
+                    [] => {}
+                    [number] => self.refuse(*number, &error.to_string())?,
+                    _ => {
+                        let middle = rows.len() / 2;
+                        let (numbers, rows) = (numbers.split_at(middle), rows.split_at(middle));
+                        // The last one in is the first one out, so lines are named in order.
+                        parts.extend([(numbers.1, rows.1), (numbers.0, rows.0)]);
+                    }
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Names a line, and gives up where it seems that no line is usable.
+    fn refuse(&mut self, number: usize, problem: &str) -> Result<(), Error> {
+        eprintln!("line {number}: {problem}");
+        self.refused += 1;
+        if self.refused < REFUSALS_MAX {
+            return Ok(());
+        }
+        Err(Error::failed(format!(
+            "gave up at line {number}, after {} refused lines; {} were reported",
+            self.refused, self.sent
+        )))
+    }
+}
+
+/// Whether the server refused rows, and neither us nor the moment.
+fn is_about_rows(error: &RestError) -> bool {
+    matches!(error, RestError::Refused(refusal) if refusal.status != 401) && !error.is_transient()
 }
 
 /// Fills in what every row must have, and refuses members that are no columns.
@@ -164,22 +239,26 @@ fn complete(mut given: Map<String, Value>, clock: &Clock) -> Result<Value, Strin
     Ok(Value::Object(given))
 }
 
-async fn send(client: &RestClient, rows: &[Value]) -> Result<(), Error> {
+/// Inserts rows, and tries again for a while where that may help.
+async fn send(client: &RestClient, rows: &[Value]) -> Result<(), RestError> {
     let mut retries = RETRIES.iter();
     loop {
         match client.insert_json(rows).await {
-            Ok(()) => return Ok(()),
             Err(error) if error.is_transient() => match retries.next() {
                 Some(delay) => time::sleep(*delay).await,
-                None => return Err(Error::unavailable("PostgREST", error)),
+                None => return Err(error),
             },
-            Err(error) => return Err(refused(error)),
+            result => return result,
         }
     }
 }
 
-fn refused(error: RestError) -> Error {
-    Error::failed(format!("the error event was refused: {error}"))
+fn failed(error: RestError) -> Error {
+    if error.is_transient() {
+        Error::unavailable("PostgREST", error)
+    } else {
+        Error::failed(format!("the error event was refused: {error}"))
+    }
 }
 
 #[cfg(test)]

@@ -43,7 +43,11 @@ pub fn token_source(credentials: &Credentials) -> Result<TokenSource, TokenError
 }
 
 /// Tokens with which the daemon logs in to Realtime.
-pub fn daemon_minter(credentials: &Credentials, clock: Clock) -> Result<Arc<Minter>, Error> {
+pub fn daemon_minter(
+    credentials: &Credentials,
+    life: Span,
+    clock: Clock,
+) -> Result<Arc<Minter>, Error> {
     let claims = Claims {
         role: "error_daemon".to_owned(),
         issuer: "meshhook-errors".to_owned(),
@@ -53,7 +57,7 @@ pub fn daemon_minter(credentials: &Credentials, clock: Clock) -> Result<Arc<Mint
         tracing::warn!("{SERVICE_KEY_CONSEQUENCES}");
     }
     let source = token_source(credentials).map_err(Error::failed)?;
-    Ok(Arc::new(Minter::new(source, claims, DAEMON_TOKEN_LIFE, clock)))
+    Ok(Arc::new(Minter::new(source, claims, life, clock)))
 }
 
 /// A PostgREST client that may insert error events: with the configured reporter's token, else with

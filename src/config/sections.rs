@@ -287,19 +287,18 @@ impl Telemetry {
     /// Reads `LOG_FORMAT` and `LOG_FILTER`.
     pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let format = match reader.text(&var::LOG_FORMAT)?.as_str() {
-            "text" => LogFormat::Text,
-            "json" => LogFormat::Json,
+            "text" => Some(LogFormat::Text),
+            "json" => Some(LogFormat::Json),
             _ => {
                 reader.problem(&var::LOG_FORMAT, "must be text or json");
-                return None;
+                None
             }
         };
         let filter = reader.text(&var::LOG_FILTER)?;
         if filter.parse::<tracing_subscriber::filter::Targets>().is_err() {
             reader.problem(&var::LOG_FILTER, "must be levels as in info,meshhook_errors=debug");
-            return None;
         }
-        Some(Self { format, filter })
+        Some(Self { format: format?, filter })
     }
 }
 

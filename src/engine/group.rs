@@ -24,14 +24,15 @@ pub(super) const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
 
 /// One group of one rule.
 ///
-/// The order matters: what counting an event touches are the end of `ring`, the fields after it and the
-/// beginning of `evidence`, four lines of memory in a row that begin at an even line.
+/// The order matters: what counting an event reads are the end of `ring`, `attention` and the beginning
+/// of `evidence`, two lines of memory that are fetched as a pair because the first has an even number.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub(super) struct Group {
     pub ring: Ring,
     /// From how many errors on an event must be judged and not only counted.
     pub attention: u64,
+    pub evidence: Tracker,
     pub incident: Option<Box<Incident>>,
     /// The group's earliest appointment, or [`NEVER`].
     pub timer_at: Timestamp,
@@ -39,7 +40,6 @@ pub(super) struct Group {
     pub rule: u32,
     /// Grows with each use of this place, so that old appointments are recognised.
     pub generation: u32,
-    pub evidence: Tracker,
     pub below_since: Option<Timestamp>,
     pub key: Key,
     /// The window of runs that a ratio is taken of, or [`NONE`].

@@ -15,8 +15,10 @@ const ECHO_WITHIN: Duration = Duration::from_secs(5);
 const SETTLE: Duration = Duration::from_secs(2);
 /// A status row that has not come back after this long will not come.
 const CANARY_WITHIN: Duration = Duration::from_secs(15);
-/// This many repairs without a sound in between mean deafness.
+/// This many repairs without a sound in between mean deafness, if there was none for this long: in a
+/// storm, a server that discards nearly everything still lets something through.
 const REPAIRS: u32 = 3;
+const SILENCE: Duration = Duration::from_secs(4);
 /// How long a command may take to show.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -30,6 +32,8 @@ pub(super) struct Hearing {
     echoes: VecDeque<(Instant, RangeSet)>,
     /// Repairs since the last sound.
     repairs: u32,
+    /// The last sound, since the subscription.
+    heard_at: Option<Instant>,
     /// The last command, since the last sound.
     asked: Option<(FeedCommand, Instant)>,
     /// How long the last status row took.
@@ -62,6 +66,7 @@ impl Hearing {
         self.waiting_for = None;
         self.echoes.clear();
         self.repairs = 0;
+        self.heard_at = None;
     }
 
     pub fn is_subscribed(&self) -> bool {
@@ -84,16 +89,17 @@ impl Hearing {
     }
 
     /// The status row written at `at` came back; `database_now` is the present by the same clock.
-    pub fn canary_heard(&mut self, at: Timestamp, database_now: Timestamp) {
+    pub fn canary_heard(&mut self, at: Timestamp, database_now: Timestamp, now: Instant) {
         self.canary = Some(database_now.since(at).max(Span::ZERO));
         // A later row proves as much as the one that is waited for.
         if self.waiting_for.is_some_and(|(waiting, _)| at >= waiting) {
             self.waiting_for = None;
         }
-        self.sound();
+        self.sound(now);
     }
 
-    fn sound(&mut self) {
+    fn sound(&mut self, now: Instant) {
+        self.heard_at = Some(now);
         self.repairs = 0;
         self.asked = None;
     }
@@ -110,11 +116,11 @@ impl Hearing {
     }
 
     /// The socket brought the row with this number, new or known.
-    pub fn heard(&mut self, seq: i64) {
+    pub fn heard(&mut self, seq: i64, now: Instant) {
         for (_, rows) in &mut self.echoes {
             rows.remove(seq..seq.saturating_add(1));
         }
-        self.sound();
+        self.sound(now);
     }
 
     /// When to look next.
@@ -137,7 +143,8 @@ impl Hearing {
         let lost =
             self.waiting_for.is_some_and(|(_, sent)| now.duration_since(sent) >= CANARY_WITHIN);
         let waited = self.asked.is_some_and(|(_, asked)| now.duration_since(asked) >= PATIENCE);
-        let deaf = self.subscribed.is_some() && (lost || self.repairs >= REPAIRS);
+        let silent = self.heard_at.is_none_or(|at| now.duration_since(at) >= SILENCE);
+        let deaf = self.subscribed.is_some() && (lost || (silent && self.repairs >= REPAIRS));
         found.command = match self.asked {
             None if deaf => Some(FeedCommand::Rejoin),
             // It is subscribed again and still hears nothing, or never was subscribed again.
@@ -174,7 +181,7 @@ mod tests {
         assert_eq!(hearing.next_look(), None, "nothing is expected of a closed socket");
         hearing.subscribed(start);
         hearing.canary_sent(AT, after(start, 5));
-        hearing.canary_heard(AT, AT + Span::from_millis(120));
+        hearing.canary_heard(AT, AT + Span::from_millis(120), after(start, 5));
         assert_eq!(hearing.canary(), Some(Span::from_millis(120)));
         assert_eq!(hearing.look(after(start, 60)), Found::default());
 
@@ -193,7 +200,7 @@ mod tests {
         assert_eq!(hearing.look(after(start, 114)).command, None);
         assert_eq!(hearing.look(after(start, 115)).command, Some(FeedCommand::Reconnect));
         hearing.subscribed(after(start, 116));
-        hearing.canary_heard(AT, AT);
+        hearing.canary_heard(AT, AT, after(start, 116));
         assert!(!hearing.is_deaf());
     }
 
@@ -208,13 +215,13 @@ mod tests {
             hearing.read_brought(rows(seq), after(start, 10));
         }
         for seq in 10..13 {
-            hearing.heard(seq);
+            hearing.heard(seq, after(start, 11));
         }
         assert_eq!(hearing.look(after(start, 14)), Found::default());
         let found = hearing.look(after(start, 15));
         assert_eq!(found, Found { repaired: 6, command: None });
         // Some rows are lost under load although others come: that is no deafness.
-        hearing.heard(14);
+        hearing.heard(14, after(start, 20));
         hearing.read_brought(rows("{[30,31)}"), after(start, 20));
         assert_eq!(hearing.look(after(start, 25)), Found { repaired: 1, command: None });
         for second in [30, 31] {
@@ -222,5 +229,14 @@ mod tests {
         }
         let found = hearing.look(after(start, 36));
         assert_eq!(found, Found { repaired: 4, command: Some(FeedCommand::Rejoin) });
+
+        // Nearly everything is lost in a storm, but not everything.
+        hearing.subscribed(after(start, 40));
+        hearing.heard(100, after(start, 50));
+        for row in ["{[200,201)}", "{[201,202)}", "{[202,203)}"] {
+            hearing.read_brought(rows(row), after(start, 48));
+        }
+        assert_eq!(hearing.look(after(start, 53)), Found { repaired: 3, command: None });
+        assert_eq!(hearing.look(after(start, 54)).command, Some(FeedCommand::Rejoin));
     }
 }

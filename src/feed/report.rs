@@ -42,6 +42,7 @@ impl Feed {
         };
         let problems = self.problems();
         let status = &mut self.status;
+        status.set_back = self.set_back || self.reads.behind.is_some();
         status.low_water = self.ledger.low_water();
         status.last_number = self.ledger.observed();
         status.open_holes = u64::try_from(self.ledger.hole_count()).unwrap_or(u64::MAX);

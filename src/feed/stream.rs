@@ -123,6 +123,8 @@ pub struct FeedStatus {
     pub caught_up: bool,
     /// The checkpoint's epoch.
     pub epoch: i32,
+    /// The database was found set back, as after the restore of a backup, since the start.
+    pub set_back: bool,
     /// Every number up to this is accounted for.
     pub low_water: i64,
     /// The highest number known to be drawn.

@@ -27,6 +27,9 @@ use crate::{
 const INPUTS: usize = 4_096;
 /// Batches that may wait for the engine; each holds at most a page.
 const OUTPUTS: usize = 4;
+/// A number that the socket brings this far above the highest one known is not believed, but looked
+/// for: one absurd number would make everything below it a hole.
+const FAR_AHEAD: i64 = 1_000_000;
 /// Inputs taken in one go.
 const AT_ONCE: usize = 1_024;
 
@@ -247,12 +250,16 @@ impl Feed {
     }
 
     fn take_event(&mut self, event: ErrorEvent, fresh: &mut Vec<ErrorEvent>) {
-        self.hearing.heard(event.seq);
+        self.hearing.heard(event.seq, Instant::now());
         // Before the ledger is known nothing can be told apart; a read will bring the row.
         if !self.is_live() {
             return;
         }
         let expected = self.ledger.observed() + 1;
+        if event.seq.saturating_sub(expected) > FAR_AHEAD {
+            self.read_soon();
+            return;
+        }
         let (seq, now) = (event.seq, self.clock.now());
         if self.ledger.insert(seq, now) {
             self.status.rows_by_socket += 1;
@@ -277,7 +284,9 @@ impl Feed {
                 self.reads.read_again_after_subscribing(now);
             }
             FeedInput::CanarySent { at } => self.hearing.canary_sent(at, now),
-            FeedInput::Canary { at } => self.hearing.canary_heard(at, self.clock.database_now()),
+            FeedInput::Canary { at } => {
+                self.hearing.canary_heard(at, self.clock.database_now(), now);
+            }
             FeedInput::Hydrate(wish) => self.wish_for_replay(wish, cancel).await,
         }
     }

@@ -17,6 +17,12 @@ pub fn sentence(facts: &NotificationFacts) -> String {
         (MessageKind::Test, _) | (_, None) => {
             "This is a test message: alerts reach this channel".to_owned()
         }
+        // Whatever falls below its threshold is below it; this one ended for another reason.
+        (MessageKind::Resolved, Some(incident)) if incident.value >= incident.threshold => format!(
+            "The rule was changed, disabled or deleted; it lasted {}, the peak was {}",
+            duration(facts.at.since(incident.since)),
+            amount(incident.rule.metric, incident.peak),
+        ),
         (MessageKind::Resolved, Some(incident)) => format!(
             "{}, below {}; it lasted {}, the peak was {}",
             measure(incident, incident.value),

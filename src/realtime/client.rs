@@ -10,17 +10,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     config::{ChannelKind, ConfigError, RealtimeConfig, Target},
-    connection::{Connection, Incoming},
-    delivery::{GapReason, Outbox, RealtimeEvent, RealtimeState},
+    delivery::{Outbox, RealtimeEvent, RealtimeState},
     errors::Disposition,
-    session::{Action, Input, Moment, Session, SessionEvent},
+    line::{Line, tell, tell_trouble},
+    session::Input,
+    successor::Successor,
 };
-use crate::{realtime::Change, token::Minter};
-
-/// How many frames are read before the listener is told and other work gets its turn.
-const MAX_BATCH: usize = 256;
-/// How long after a failed renewal of the token the next one is tried.
-const TOKEN_RETRY: Duration = Duration::from_secs(10);
+use crate::token::Minter;
 
 #[derive(Clone, Copy, Debug)]
 enum Command {
@@ -30,7 +26,7 @@ enum Command {
 
 /// The Realtime client; [`RealtimeClient::run`] is its life.
 pub struct RealtimeClient {
-    target: Target,
+    target: Arc<Target>,
     minter: Arc<Minter>,
     commands: mpsc::Receiver<Command>,
     state: watch::Sender<RealtimeState>,
@@ -74,6 +70,8 @@ enum Ended {
     Stop,
     /// Another socket is needed.
     Lost(String),
+    /// Another socket is there, and subscribed.
+    Replace(Box<Line>),
 }
 
 impl RealtimeClient {
@@ -85,7 +83,7 @@ impl RealtimeClient {
         config: RealtimeConfig,
         minter: Arc<Minter>,
     ) -> Result<(Self, RealtimeHandle), ConfigError> {
-        let target = config.check()?;
+        let target = Arc::new(config.check()?);
         let (command_sender, commands) = mpsc::channel(8);
         let (state, state_receiver) = watch::channel(RealtimeState::Connecting);
         let handle = RealtimeHandle { commands: command_sender, state: state_receiver };
@@ -111,7 +109,7 @@ impl RealtimeClient {
                     (ended, Disposition::Retry)
                 }
                 Err((disposition, message)) => {
-                    tell_trouble(&mut outbox, disposition, message);
+                    tell_trouble(&mut outbox, None, disposition, message);
                     (Ended::Lost(String::new()), disposition)
                 }
             };
@@ -173,186 +171,110 @@ impl RealtimeClient {
         }
     }
 
-    /// Opens one socket and lives with it; the flag says whether it was ever subscribed.
+    /// Opens one socket and lives with it and its successors; the flag says whether any of them was
+    /// ever subscribed.
     async fn socket(
         &mut self,
         outbox: &mut Outbox,
         cancel: &CancellationToken,
         started: Instant,
     ) -> Result<(Ended, bool), (Disposition, String)> {
-        let token = self.minter.issue().map_err(|error| {
-            (Disposition::Stop, format!("no access token could be made: {error}"))
-        })?;
-        let connection = tokio::select! {
+        let mut line = tokio::select! {
             () = cancel.cancelled() => return Ok((Ended::Stop, false)),
-            opened = Connection::open(&self.target, &token.token) => opened,
+            opened = Line::open(&self.target, Arc::clone(&self.minter), started) => opened?,
         };
-        let mut connection =
-            connection.map_err(|error| (error.disposition(), error.to_string()))?;
         // Wishes about an earlier socket do not concern this one.
         while self.commands.try_recv().is_ok() {}
         tracing::info!("realtime socket open");
         outbox.event(RealtimeEvent::Connected);
-        let session = Session::new(self.target.vsn, self.target.timing.clone(), token.token);
-        let mut life = Life {
-            session,
-            started,
-            token_due: token.refresh_after.map(|after| Instant::now() + after),
-            actions: Vec::new(),
-            minter: Arc::clone(&self.minter),
-            write: self.target.timing.write,
+        let (mut next, mut replaced) = (Successor::default(), false);
+        let ended = loop {
+            match self.drive(&mut line, &mut next, outbox, cancel, started).await {
+                Ended::Replace(by) => {
+                    let old = std::mem::replace(&mut line, *by);
+                    replaced = true;
+                    tracing::info!("realtime socket replaced");
+                    // The new one's frames wait for us meanwhile, at most a second.
+                    old.connection.close().await;
+                }
+                Ended::Lost(reason) => match next.ready(true) {
+                    Some(by) => {
+                        tracing::warn!(%reason, "realtime socket lost; its successor takes over");
+                        outbox.event(RealtimeEvent::Disconnected { reason });
+                        outbox.event(RealtimeEvent::Connected);
+                        line = by;
+                        if line.session.state() == RealtimeState::Subscribed {
+                            // It said so while nobody was in need of it.
+                            let channel = ChannelKind::Errors;
+                            outbox.event(RealtimeEvent::Subscribed { channel });
+                        }
+                    }
+                    None => break Ended::Lost(reason),
+                },
+                Ended::Stop => break Ended::Stop,
+            }
         };
-        let ended = self.drive(&mut life, &mut connection, outbox, cancel).await;
-        connection.close().await;
-        Ok((ended, life.session.was_subscribed()))
+        let was_subscribed = replaced || line.session.was_subscribed();
+        if let Some(next) = next.ready(true) {
+            next.connection.close().await;
+        }
+        line.connection.close().await;
+        Ok((ended, was_subscribed))
     }
 
     async fn drive(
         &mut self,
-        life: &mut Life,
-        connection: &mut Connection,
+        line: &mut Line,
+        next: &mut Successor,
         outbox: &mut Outbox,
         cancel: &CancellationToken,
+        started: Instant,
     ) -> Ended {
-        life.input(Input::Opened);
         loop {
-            if let Err(reason) = life.perform(connection, outbox).await {
+            if let Err(reason) = line.perform(|event| tell(outbox, event)).await {
                 // What arrived before the loss is still told.
                 return if outbox.flush() { Ended::Lost(reason) } else { Ended::Stop };
+            }
+            if let Err(reason) = next.perform(outbox, &self.target).await {
+                self.not_replaced(line, &reason);
             }
             if !outbox.flush() {
                 return Ended::Stop;
             }
-            self.set_state(life.session.state());
+            self.set_state(line.session.state());
+            if let Some(by) = next.ready(false) {
+                return Ended::Replace(Box::new(by));
+            }
+            let (tick, replace) = (line.next_tick(), line.replace_due());
             tokio::select! {
                 () = cancel.cancelled() => return Ended::Stop,
-                incoming = connection.next() => {
-                    if let Err(reason) = life.receive(incoming, connection) {
-                        drop(life.perform(connection, outbox).await);
+                incoming = line.next() => {
+                    if let Err(reason) = line.receive(incoming) {
+                        drop(line.perform(|event| tell(outbox, event)).await);
                         return Ended::Lost(reason);
                     }
                 }
-                () = sleep_until(life.next_tick()) => life.tick(),
+                turn = next.turn() => {
+                    if let Err(reason) = next.take(turn, &self.target) {
+                        self.not_replaced(line, &reason);
+                    }
+                }
+                () = sleep_until(tick) => line.tick(),
+                () = sleep_until(replace), if next.is_none() => {
+                    next.begin(&self.target, &self.minter, started);
+                }
                 () = outbox.room(), if outbox.is_owing() => {}
                 Some(command) = self.commands.recv() => match command {
-                    Command::Rejoin(channel) => life.input(Input::Rejoin(channel)),
+                    Command::Rejoin(channel) => line.input(Input::Rejoin(channel)),
                     Command::Reconnect => return Ended::Lost("replaced on request".to_owned()),
                 },
             }
         }
     }
-}
 
-/// A session on a socket, with the clock and the token that it must not know.
-struct Life {
-    session: Session,
-    started: Instant,
-    token_due: Option<Instant>,
-    actions: Vec<Action>,
-    minter: Arc<Minter>,
-    write: Duration,
-}
-
-impl Life {
-    fn input(&mut self, input: Input<'_>) {
-        let at = Moment { now: self.started.elapsed(), random: rand::random() };
-        self.session.handle(at, input, &mut self.actions);
+    /// The current socket goes on, and a while later another successor is tried.
+    fn not_replaced(&self, line: &mut Line, reason: &str) {
+        tracing::warn!(%reason, "realtime socket not replaced yet");
+        line.put_off(self.target.timing.slow_retry);
     }
-
-    /// Takes in a frame and those that have arrived behind it.
-    fn receive(&mut self, first: Incoming, connection: &mut Connection) -> Result<(), String> {
-        let mut incoming = Some(first);
-        let mut count = 0;
-        while let Some(frame) = incoming {
-            match frame {
-                Incoming::Text(text) => self.input(Input::Text(text.as_str())),
-                Incoming::Nothing => {}
-                Incoming::Closed(reason) => return Err(reason),
-            }
-            count += 1;
-            incoming = if count < MAX_BATCH { connection.ready() } else { None };
-        }
-        Ok(())
-    }
-
-    fn next_tick(&self) -> Instant {
-        let session = self.session.next_tick().map(|due| self.started + due);
-        let far = Instant::now() + Duration::from_secs(60);
-        session.into_iter().chain(self.token_due).min().unwrap_or(far)
-    }
-
-    fn tick(&mut self) {
-        if self.token_due.is_some_and(|due| due <= Instant::now()) {
-            self.renew();
-        }
-        self.input(Input::Tick);
-    }
-
-    fn renew(&mut self) {
-        match self.minter.issue() {
-            Ok(token) => {
-                self.token_due = token.refresh_after.map(|after| Instant::now() + after);
-                self.input(Input::TokenRefreshed(token.token));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "realtime access token could not be renewed");
-                self.token_due = Some(Instant::now() + TOKEN_RETRY);
-            }
-        }
-    }
-
-    /// Does what the session asks for; an error is the reason to give the socket up.
-    async fn perform(
-        &mut self,
-        connection: &mut Connection,
-        outbox: &mut Outbox,
-    ) -> Result<(), String> {
-        let mut index = 0;
-        let mut ended = Ok(());
-        // Actions may add further ones, so the list is read by index.
-        while let Some(action) = self.actions.get_mut(index) {
-            index += 1;
-            match std::mem::replace(action, Action::NeedToken) {
-                Action::Send(_) | Action::NeedToken if ended.is_err() => {}
-                Action::Send(text) => ended = connection.send(text, self.write).await,
-                Action::Event(event) => tell(outbox, event),
-                Action::NeedToken if self.minter.is_fixed() => self.input(Input::TokenUnavailable),
-                Action::NeedToken => self.renew(),
-                Action::Close(reason) => ended = Err(reason.to_owned()),
-            }
-        }
-        self.actions.clear();
-        ended
-    }
-}
-
-fn tell(outbox: &mut Outbox, event: SessionEvent) {
-    match event {
-        SessionEvent::Change(Change::Error(row)) => outbox.row(row),
-        SessionEvent::Change(Change::Canary { instance, heartbeat_at }) => {
-            outbox.event(RealtimeEvent::Canary { instance, heartbeat_at });
-        }
-        SessionEvent::Change(Change::Undecodable { .. }) | SessionEvent::Garbled => {
-            outbox.event(RealtimeEvent::Gap { reason: GapReason::Undecodable });
-        }
-        SessionEvent::Subscribed(channel) => {
-            tracing::info!(topic = channel.topic(), "realtime channel subscribed");
-            outbox.event(RealtimeEvent::Subscribed { channel });
-        }
-        SessionEvent::Resubscribed(channel) => {
-            tracing::info!(topic = channel.topic(), "realtime channel subscribed again");
-            outbox.event(RealtimeEvent::Gap { reason: GapReason::Resubscribed });
-        }
-        SessionEvent::Trouble { channel, disposition, message } => {
-            tell_trouble(outbox, disposition, format!("{}: {message}", channel.topic()));
-        }
-    }
-}
-
-fn tell_trouble(outbox: &mut Outbox, disposition: Disposition, message: String) {
-    match disposition {
-        Disposition::Stop => tracing::error!(%message, "realtime needs a human; still probing"),
-        _ => tracing::warn!(?disposition, %message, "realtime trouble"),
-    }
-    outbox.event(RealtimeEvent::Trouble { disposition, message });
 }

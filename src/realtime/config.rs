@@ -72,6 +72,12 @@ pub struct Timing {
     pub slow_retry: Duration,
     /// Between probes of what only a human can put right.
     pub probe: Duration,
+    /// The age at which a socket is replaced, less up to 10 %; Supabase ends the connections of API
+    /// keys after 24 h.
+    pub replace_after: Duration,
+    /// How long the old socket is still listened to once the new one is subscribed: what was sent
+    /// to it alone may be on its way.
+    pub overlap: Duration,
 }
 
 impl Default for Timing {
@@ -85,6 +91,8 @@ impl Default for Timing {
             retry: Backoff::default(),
             slow_retry: Duration::from_secs(60),
             probe: Duration::from_secs(180),
+            replace_after: Duration::from_secs(20 * 3_600),
+            overlap: Duration::from_secs(2),
         }
     }
 }

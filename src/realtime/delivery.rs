@@ -39,6 +39,8 @@ pub enum RealtimeEvent {
     },
     /// Something failed that an operator may want to know.
     Trouble {
+        /// Which channel failed; none for the socket as a whole.
+        channel: Option<ChannelKind>,
         /// What the client does about it.
         disposition: Disposition,
         /// For the log and the status row; free of secrets.
@@ -55,6 +57,18 @@ pub enum GapReason {
     Undecodable,
     /// The listener was too slow and rows were dropped.
     Overflow,
+}
+
+impl GapReason {
+    /// The word for metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Resubscribed => "resubscribed",
+            Self::Undecodable => "undecodable",
+            Self::Overflow => "overflow",
+        }
+    }
 }
 
 /// What the client is doing; for status and metrics.

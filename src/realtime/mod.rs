@@ -10,10 +10,12 @@ mod connection;
 mod delivery;
 mod errors;
 mod frame;
+mod line;
 mod quick;
 mod reply;
 mod row;
 mod session;
+mod successor;
 
 pub use change::{Change, decode_change};
 pub use client::{RealtimeClient, RealtimeHandle};

@@ -182,7 +182,7 @@ impl RestClient {
         {
             return Ok(token.clone());
         }
-        let IssuedToken { token, refresh_after } = self.minter.issue()?;
+        let IssuedToken { token, refresh_after, .. } = self.minter.issue()?;
         if token.expose_secret().is_empty() {
             return Err(RestError::Config("the token is empty"));
         }

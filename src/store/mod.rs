@@ -16,6 +16,7 @@ pub mod lease;
 pub mod live;
 pub mod outbox;
 pub mod pool;
+pub mod reconcile;
 pub mod rollup;
 pub mod rules;
 pub mod runs;

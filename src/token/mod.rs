@@ -174,6 +174,9 @@ pub struct IssuedToken {
     pub token: SecretString,
     /// When 60 % of its life is over, counted from now; never for a fixed key.
     pub refresh_after: Option<Duration>,
+    /// When 80 % of its life is over, and whatever still lives on it must get another one in another
+    /// way; never for a fixed key.
+    pub replace_after: Option<Duration>,
 }
 
 impl Minter {
@@ -190,7 +193,8 @@ impl Minter {
     pub fn issue(&self) -> Result<IssuedToken, TokenError> {
         let token = self.source.mint(&self.claims, self.life, self.clock.now())?;
         let refresh_after = (!self.is_fixed()).then(|| refresh_after(self.life));
-        Ok(IssuedToken { token, refresh_after })
+        let replace_after = refresh_after.map(|_| self.life.to_std().mul_f64(0.8));
+        Ok(IssuedToken { token, refresh_after, replace_after })
     }
 
     /// Whether every token is the same one.

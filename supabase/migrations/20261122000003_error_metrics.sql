@@ -1,4 +1,4 @@
--- Error tracking, part 3 of 5: the error events, their groups and their rollups.
+-- Error tracking, part 3 of 6: the error events, their groups and their rollups.
 
 begin;
 
@@ -191,7 +191,7 @@ begin
     new.message := coalesce(error_tracking.message_of(new.metadata), new.error_type);
   end if;
   -- Space at its beginning would push the text over the cuts that follow.
-  new.message := ltrim(new.message, E' \t\r\n\v\f');
+  new.message := ltrim(new.message, E' \t\r\n\f\x0b');
   if length(new.message) > 8192 or error_tracking.may_be_sensitive(new.message, rules) then
     new.message := error_tracking.mask_start(new.message, 2000, rules);
   end if;

@@ -1,8 +1,11 @@
 //! Integration tests: one binary, one module per area, real Postgres, HTTP, websockets and SMTP.
 
 mod availability;
+mod command_line;
 mod crash_points;
+mod docs;
 mod events;
+mod faults;
 mod feed;
 mod ledger_concurrency;
 mod masking;

@@ -1,5 +1,7 @@
 //! The Realtime client against a server that misbehaves on command.
 
+mod replacing;
+
 use std::time::Duration;
 
 use meshhook_errors::{

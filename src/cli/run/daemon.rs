@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{
     boot,
+    reconcile::{self, Reconciled, Reconciler},
     reporting::{self, Reporting},
     socket,
 };
@@ -27,8 +28,9 @@ use crate::{
     feed::{self, FeedHandle, FeedOptions, FeedStatus},
     http,
     lease::{self, Leadership, LeaseKeeper, LeaseOptions},
+    model::Span,
     notify::{Dispatcher, DispatcherSettings, Mandate},
-    realtime::{RealtimeClient, RealtimeHandle},
+    realtime::{RealtimeClient, RealtimeHandle, Timing},
     store::{Db, outbox::Outbox},
     supervisor::{Supervisor, TaskError},
     telemetry::Metrics,
@@ -62,6 +64,12 @@ pub struct Settings {
     pub feed: Feed,
     /// Which instance this is.
     pub instance: Instance,
+    /// Every wait of the socket; not read from the environment.
+    pub socket: Timing,
+    /// How often counts are compared with the table; not read from the environment.
+    pub reconcile_every: Duration,
+    /// The life of the daemon's own tokens; not read from the environment.
+    pub token_life: Span,
 }
 
 impl Settings {
@@ -87,6 +95,9 @@ impl Settings {
                 http: http?,
                 feed: feed?,
                 instance: instance?,
+                socket: Timing::default(),
+                reconcile_every: reconcile::EVERY,
+                token_life: wiring::DAEMON_TOKEN_LIFE,
             })
         })();
         reader.finish(all)
@@ -115,8 +126,10 @@ impl Daemon {
         let clock = Clock::system();
         let started_at = clock.now();
         let instance = Uuid::new_v4();
-        let minter = wiring::daemon_minter(&settings.credentials, clock.clone())?;
-        let realtime = wiring::realtime_config(&settings.supabase)?;
+        let minter =
+            wiring::daemon_minter(&settings.credentials, settings.token_life, clock.clone())?;
+        let mut realtime = wiring::realtime_config(&settings.supabase)?;
+        realtime.timing = settings.socket;
         let (client, socket_handle) =
             RealtimeClient::new(realtime, minter).map_err(Error::failed)?;
         let parts = wiring::notify_parts(&settings.notify, clock.clone())?;
@@ -199,9 +212,20 @@ impl Daemon {
             client,
             (inputs.clone(), commands),
             &socket_handle,
+            metrics.clone(),
             &cancel,
         );
 
+        let (found, reconciled) = watch::channel(Reconciled::default());
+        let reconciler = Reconciler {
+            db: db.clone(),
+            clock,
+            leadership: leadership.clone(),
+            every: settings.reconcile_every,
+            metrics: metrics.clone(),
+            found,
+        };
+        once(&mut tasks, "reconcile", reconciler.run(cancel.clone()));
         let reporting = Reporting {
             instance,
             name: settings.instance.name,
@@ -213,6 +237,7 @@ impl Daemon {
             socket: socket_handle.state(),
             invalid_rules: invalid,
             written,
+            reconciled,
             outbox,
             feed_inputs: inputs,
         };
@@ -342,10 +367,12 @@ fn start_socket(
     client: RealtimeClient,
     (inputs, commands): (mpsc::Sender<feed::FeedInput>, mpsc::Receiver<feed::FeedCommand>),
     handle: &RealtimeHandle,
+    metrics: Metrics,
     cancel: &CancellationToken,
 ) {
     let (events, events_there) = mpsc::channel(SOCKET_EVENTS);
     once(tasks, "socket", client.run(events, cancel.clone()));
-    once(tasks, "socket events", socket::forward(instance, events_there, inputs, cancel.clone()));
+    let forward = socket::forward(instance, events_there, inputs, metrics, cancel.clone());
+    once(tasks, "socket events", forward);
     once(tasks, "socket commands", socket::command(commands, handle.clone(), cancel.clone()));
 }

@@ -2,6 +2,7 @@
 
 mod boot;
 mod daemon;
+mod reconcile;
 mod reporting;
 mod socket;
 

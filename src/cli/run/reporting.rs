@@ -9,6 +9,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::reconcile::Reconciled;
 use crate::{
     alerting::{LiveBoard, Written},
     feed::{DatabaseHealth, FeedInput, FeedStatus},
@@ -50,6 +51,8 @@ pub struct Reporting {
     pub invalid_rules: watch::Receiver<Vec<RuleError>>,
     /// What became of decisions.
     pub written: watch::Receiver<Written>,
+    /// What the last comparison of counts with the table found.
+    pub reconciled: watch::Receiver<Reconciled>,
     /// For its depth.
     pub outbox: Outbox,
     /// Told of each canary.
@@ -118,18 +121,26 @@ impl Reporting {
             rows_repaired: feed.rows_repaired,
             canary: feed.canary,
             outbox_depth,
-            problems: problems(&feed, &self.invalid_rules.borrow(), *self.written.borrow()),
+            problems: self.sources().problems(&feed),
+        }
+    }
+
+    fn sources(&self) -> Sources {
+        Sources {
+            invalid_rules: self.invalid_rules.clone(),
+            written: self.written.clone(),
+            reconciled: self.reconciled.clone(),
         }
     }
 
     /// Answers `/readyz` from what is known, without asking anybody.
     pub fn probe(&self) -> Probe {
         let (feed, leadership) = (self.feed.clone(), self.leadership.clone());
-        let (invalid, written) = (self.invalid_rules.clone(), self.written.clone());
+        let sources = self.sources();
         Arc::new(move || {
             let feed = feed.borrow();
             let answers = !matches!(feed.database, DatabaseHealth::Down { .. });
-            let problems = problems(&feed, &invalid.borrow(), *written.borrow());
+            let problems = sources.problems(&feed);
             Readiness {
                 ready: answers && feed.caught_up,
                 role: if leadership.is_leader() { "leader" } else { "standby" },
@@ -142,16 +153,29 @@ impl Reporting {
     }
 }
 
-fn problems(feed: &FeedStatus, invalid: &[RuleError], written: Written) -> Vec<Problem> {
-    let mut problems = feed.problems.clone();
-    problems.extend(
-        invalid.iter().map(|error| Problem { what: "rule".to_owned(), detail: error.to_string() }),
-    );
-    if written.rejected > 0 {
-        let detail = format!("{} decisions could not be stored; see the log", written.rejected);
-        problems.push(Problem { what: "decisions".to_owned(), detail });
+/// Where problems come from besides the feed.
+struct Sources {
+    invalid_rules: watch::Receiver<Vec<RuleError>>,
+    written: watch::Receiver<Written>,
+    reconciled: watch::Receiver<Reconciled>,
+}
+
+impl Sources {
+    fn problems(&self, feed: &FeedStatus) -> Vec<Problem> {
+        let mut problems = feed.problems.clone();
+        let (invalid, rejected) = (self.invalid_rules.borrow(), self.written.borrow().rejected);
+        problems.extend(
+            invalid
+                .iter()
+                .map(|error| Problem { what: "rule".to_owned(), detail: error.to_string() }),
+        );
+        if rejected > 0 {
+            let detail = format!("{rejected} decisions could not be stored; see the log");
+            problems.push(Problem { what: "decisions".to_owned(), detail });
+        }
+        problems.extend(self.reconciled.borrow().problem());
+        problems
     }
-    problems
 }
 
 /// Writes changed rates once a second while this instance leads.
@@ -187,6 +211,10 @@ fn publish(feed: &FeedStatus, leads: bool) {
     metrics::gauge!("meshhook_errors_leader").set(f64::from(u8::from(leads)));
     metrics::gauge!("meshhook_errors_socket_subscribed").set(f64::from(u8::from(feed.subscribed)));
     metrics::gauge!("meshhook_errors_socket_deaf").set(f64::from(u8::from(feed.deaf)));
+    metrics::gauge!("meshhook_errors_epoch").set(f64::from(feed.epoch));
+    metrics::gauge!("meshhook_errors_set_back").set(f64::from(u8::from(feed.set_back)));
+    metrics::gauge!("meshhook_errors_rows_unreadable").set(feed.rows_unreadable as f64);
+    metrics::gauge!("meshhook_errors_rows_differing").set(feed.rows_differing as f64);
     metrics::gauge!("meshhook_errors_low_water").set(feed.low_water as f64);
     metrics::gauge!("meshhook_errors_last_number").set(feed.last_number as f64);
     metrics::gauge!("meshhook_errors_holes_open").set(feed.open_holes as f64);

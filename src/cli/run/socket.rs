@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::{
     feed::{FeedCommand, FeedInput},
     realtime::{ChannelKind, GapReason, RealtimeEvent, RealtimeHandle},
+    telemetry::Metrics,
 };
 
 /// Passes on what the socket brings until `cancel`; a full feed loses rows here, which its next read
@@ -15,8 +16,11 @@ pub async fn forward(
     instance: Uuid,
     mut events: mpsc::Receiver<RealtimeEvent>,
     feed: mpsc::Sender<FeedInput>,
+    metrics: Metrics,
     cancel: CancellationToken,
 ) {
+    // Rows flow on this channel, says the server.
+    let mut flows = false;
     loop {
         let event = tokio::select! {
             () = cancel.cancelled() => return,
@@ -25,6 +29,7 @@ pub async fn forward(
                 None => return,
             },
         };
+        metrics.record(|| measure(&event));
         match event {
             RealtimeEvent::Changes(rows) => {
                 for row in rows {
@@ -39,12 +44,16 @@ pub async fn forward(
             }
             RealtimeEvent::Canary { .. } => {}
             RealtimeEvent::Connected => {
+                flows = false;
                 let _ = feed.send(FeedInput::SocketUp).await;
             }
-            RealtimeEvent::Subscribed { channel: ChannelKind::Errors } => {
-                let _ = feed.send(FeedInput::Subscribed).await;
+            // A trouble of the canary's channel made the feed stop listening for it.
+            RealtimeEvent::Subscribed { channel } => {
+                flows |= channel == ChannelKind::Errors;
+                if flows {
+                    let _ = feed.send(FeedInput::Subscribed).await;
+                }
             }
-            RealtimeEvent::Subscribed { .. } => {}
             // The server may have dropped what was committed meanwhile, as before a first subscription.
             RealtimeEvent::Gap { reason: GapReason::Resubscribed } => {
                 let _ = feed.send(FeedInput::Subscribed).await;
@@ -52,10 +61,37 @@ pub async fn forward(
             RealtimeEvent::Gap { .. } => {
                 let _ = feed.try_send(FeedInput::Wake);
             }
+            RealtimeEvent::Trouble { channel: Some(ChannelKind::Canary), .. } => {
+                let _ = feed.send(FeedInput::SocketDown).await;
+            }
             RealtimeEvent::Disconnected { .. } | RealtimeEvent::Trouble { .. } => {
+                flows = false;
                 let _ = feed.send(FeedInput::SocketDown).await;
             }
         }
+    }
+}
+
+/// Counts what the socket goes through.
+fn measure(event: &RealtimeEvent) {
+    match event {
+        RealtimeEvent::Connected => {
+            metrics::counter!("meshhook_errors_socket_connects_total").increment(1);
+        }
+        RealtimeEvent::Subscribed { .. } => {
+            metrics::counter!("meshhook_errors_socket_subscriptions_total").increment(1);
+        }
+        RealtimeEvent::Disconnected { .. } => {
+            metrics::counter!("meshhook_errors_socket_losses_total").increment(1);
+        }
+        RealtimeEvent::Trouble { .. } => {
+            metrics::counter!("meshhook_errors_socket_troubles_total").increment(1);
+        }
+        RealtimeEvent::Gap { reason } => {
+            metrics::counter!("meshhook_errors_socket_gaps_total", "reason" => reason.as_str())
+                .increment(1);
+        }
+        RealtimeEvent::Changes(_) | RealtimeEvent::Canary { .. } => {}
     }
 }
 

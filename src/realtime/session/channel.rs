@@ -41,6 +41,8 @@ pub(super) struct Channel {
     pub join_ref: Option<String>,
     /// The number of the token that the server has for it.
     pub token_number: u32,
+    /// The number of the token with which the server last subscribed it.
+    pub confirmed: Option<u32>,
     /// The reference of the last `access_token` push.
     pub token_ref: Option<String>,
     /// Failures since the last subscription.
@@ -61,6 +63,7 @@ impl Channel {
             phase: Phase::Waiting { until: Duration::ZERO },
             join_ref: None,
             token_number: 0,
+            confirmed: None,
             token_ref: None,
             attempt: 0,
             unanswered: 0,
@@ -78,6 +81,7 @@ impl Channel {
         self.join_ref = Some(reference);
         self.token_number = token_number;
         self.token_ref = None;
+        self.confirmed = None;
         self.early = false;
         self.phase = Phase::Joining { deadline };
     }
@@ -120,6 +124,7 @@ impl Channel {
 
     fn settle(&mut self) {
         self.phase = Phase::Subscribed;
+        self.confirmed = Some(self.token_number);
         self.attempt = 0;
         self.unanswered = 0;
         self.stopped = false;

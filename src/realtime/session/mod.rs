@@ -187,6 +187,13 @@ impl Session {
         self.channels.iter().any(|channel| channel.was_subscribed)
     }
 
+    /// Whether the server has subscribed every channel with the current token: it does not answer
+    /// when it is sent a new one, but subscribes again.
+    #[must_use]
+    pub fn holds_current_token(&self) -> bool {
+        self.channels.iter().all(|channel| channel.confirmed == Some(self.token_number))
+    }
+
     const fn index(kind: ChannelKind) -> usize {
         match kind {
             ChannelKind::Errors => 0,

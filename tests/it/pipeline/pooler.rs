@@ -57,7 +57,7 @@ impl Pooler {
         let text = format!(
             "[databases]\n* = host={} port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
              listen_port = {port}\nunix_socket_dir =\nauth_type = plain\nauth_file = {}\n\
-             pool_mode = transaction\ndefault_pool_size = 2\nmax_prepared_statements = 0\n",
+             pool_mode = transaction\ndefault_pool_size = 2\n",
             url.host_str().expect("a host"),
             url.port().unwrap_or(5432),
             users.display(),

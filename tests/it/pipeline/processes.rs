@@ -54,7 +54,7 @@ async fn instances_take_over_from_each_other_and_nobody_is_told_twice() {
 
     // A clean stop while a message is on its way: it is finished and recorded.
     stack.slack.script([Answer::ok().after(Duration::from_millis(800))]);
-    report(&stack, 5, "execution", 40).await;
+    report(&stack, 5, "execution", 48).await;
     request(&stack.slack, ALERT_LIMIT, |r| headline(r).contains("Warning: Any execution")).await;
     let asked = Instant::now();
     first.signal("TERM").await;
@@ -73,14 +73,14 @@ async fn instances_take_over_from_each_other_and_nobody_is_told_twice() {
 
     // A crash with an incident open, and a standby that takes over.
     let third = Process::ready(&stack, "third", "standby").await;
-    report(&stack, 5, "system", 40).await;
+    report(&stack, 5, "system", 36).await;
     request(&stack.slack, ALERT_LIMIT, |r| headline(r).contains("Warning: Any system")).await;
     all_sent(&stack, 2).await;
     let killed = Instant::now();
     second.signal("KILL").await;
     assert!(second.ended().await.0.code().is_none());
-    report(&stack, 1_000, "system", 30).await;
-    report(&stack, 5, "input", 30).await;
+    report(&stack, 1_000, "system", 36).await;
+    report(&stack, 5, "input", 36).await;
     third.until_role("leader").await;
     println!("kill -9: taken over after {:?}", killed.elapsed());
     assert!(killed.elapsed() < TAKEOVER_KILLED, "{:?}", killed.elapsed());
@@ -94,7 +94,7 @@ async fn instances_take_over_from_each_other_and_nobody_is_told_twice() {
     println!("SIGINT: ended after {took:?}");
     assert_eq!(status.code(), Some(0), "{}", third.log());
     assert!(took < CLEAN_STOP, "{took:?}");
-    report(&stack, 10, "system", 30).await;
+    report(&stack, 10, "system", 48).await;
     let began = Instant::now();
     let _fourth = Process::ready(&stack, "fourth", "leader").await;
     println!("a fourth instance leads {:?} after its start", began.elapsed());

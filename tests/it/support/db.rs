@@ -318,6 +318,11 @@ impl OwnServer {
         (Self(cluster), db)
     }
 
+    /// The address of one of its databases for a login role.
+    pub fn url(&self, role: &str, database: &str) -> String {
+        self.0.url(role, database)
+    }
+
     /// Ends it as a crash would.
     pub async fn crash(&mut self) {
         self.0.stop_immediate().await.expect("the server ends");

@@ -56,11 +56,9 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a daemon of `stack` named `name` and waits until it says that it has started.
-    pub async fn start(stack: &Stack, name: &str) -> Self {
+    /// Starts a daemon with these variables and waits until it says that it has started.
+    pub async fn start(mut variables: Variables) -> Self {
         let folder = Folder::new();
-        let mut variables = stack.variables();
-        variables.insert("INSTANCE_NAME".to_owned(), name.to_owned());
         variables.insert("LOG_FORMAT".to_owned(), "json".to_owned());
         let mut child = command(&variables, folder.path())
             .arg("run")
@@ -81,9 +79,12 @@ impl Process {
         Self { child, log, address, _folder: folder }
     }
 
-    /// Starts a daemon and waits until it is ready as `role`: leader or standby.
+    /// Starts a daemon of `stack` named `name`, and waits until it is ready as `role`: leader or
+    /// standby.
     pub async fn ready(stack: &Stack, name: &str, role: &str) -> Self {
-        let process = Self::start(stack, name).await;
+        let mut variables = stack.variables();
+        variables.insert("INSTANCE_NAME".to_owned(), name.to_owned());
+        let process = Self::start(variables).await;
         process.until_role(role).await;
         process
     }

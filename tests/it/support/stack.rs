@@ -105,6 +105,11 @@ impl Stack {
 
     /// A deployment whose local server is set up by `adjust`; another's is what it is.
     pub async fn with(adjust: impl FnOnce(&mut LocalConfig)) -> Self {
+        Self::on(None, adjust).await
+    }
+
+    /// A deployment on a given database, for tests that do things to its server.
+    pub async fn on(db: Option<TestDb>, adjust: impl FnOnce(&mut LocalConfig)) -> Self {
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         let slack = HttpSink::start().await.expect("a sink");
         let webhook = HttpSink::start().await.expect("a sink");
@@ -120,20 +125,24 @@ impl Stack {
             ("INSTANCE_NAME", "test".to_owned()),
         ];
         let mut stack = match switch("TEST_SUPABASE_URL") {
-            Some(url) => Self::given(&url, slack, webhook, mail).await,
-            None => Self::local(adjust, slack, webhook, mail).await,
+            Some(url) if db.is_none() => Self::given(&url, slack, webhook, mail).await,
+            _ => Self::local(db, adjust, slack, webhook, mail).await,
         };
         stack.variables.extend(common.map(|(name, value)| (name.to_owned(), value)));
         stack
     }
 
     async fn local(
+        db: Option<TestDb>,
         adjust: impl FnOnce(&mut LocalConfig),
         slack: HttpSink,
         webhook: HttpSink,
         mail: SmtpSink,
     ) -> Self {
-        let db = TestDb::new().await;
+        let db = match db {
+            Some(db) => db,
+            None => TestDb::new().await,
+        };
         let supabase = local_supabase(&db, adjust).await;
         let variables = [
             ("DATABASE_URL", db.daemon_url.clone()),
@@ -230,7 +239,17 @@ impl Stack {
         &self,
         variables: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Instance {
-        let settings = Settings::read(&self.environment().with(variables)).expect("settings");
+        self.daemon_as(variables, |_| {}).await
+    }
+
+    /// Starts a daemon with some of its settings changed that no variable stands for.
+    pub async fn daemon_as<'a>(
+        &self,
+        variables: impl IntoIterator<Item = (&'a str, &'a str)>,
+        adjust: impl FnOnce(&mut Settings),
+    ) -> Instance {
+        let mut settings = Settings::read(&self.environment().with(variables)).expect("settings");
+        adjust(&mut settings);
         let cancel = CancellationToken::new();
         let daemon = Daemon::start(settings, cancel.clone()).await.expect("the daemon starts");
         let (feed, leadership) = (daemon.feed(), daemon.leadership());
@@ -259,11 +278,20 @@ impl Stack {
         let extra = Map::from_iter([("sub".to_owned(), user.to_string().into())]);
         let claims = Claims { role: "authenticated".to_owned(), issuer: String::new(), extra };
         let token = self.signer().mint(&claims, Span::from_secs(600), Clock::system().now());
-        let token = token.expect("a token");
-        let mut request = reqwest::Client::new()
-            .post(format!("{}/{path}", self.rest_url))
-            .bearer_auth(token.expose_secret())
-            .json(body);
+        self.post_with(token.expect("a token").expose_secret(), path, body).await
+    }
+
+    /// A service key, which may do everything.
+    pub fn service_key(&self) -> String {
+        let claims = Claims { role: "service_role".to_owned(), ..Claims::default() };
+        let key = self.signer().mint(&claims, Span::from_secs(3600), Clock::system().now());
+        key.expect("a key").expose_secret().to_owned()
+    }
+
+    /// Posts to `path` below `/rest/v1` with this token: the status and the body.
+    pub async fn post_with(&self, token: &str, path: &str, body: &Value) -> (u16, String) {
+        let url = format!("{}/{path}", self.rest_url);
+        let mut request = reqwest::Client::new().post(url).bearer_auth(token).json(body);
         if let Some(key) = &self.rest_key {
             request = request.header("apikey", key);
         }

@@ -1,4 +1,4 @@
-//! Rates on their way from the decider to the dashboard.
+//! Live rates on their way from the engine's task to the one that writes them.
 
 use std::{
     collections::BTreeMap,
@@ -29,6 +29,7 @@ impl LiveBoard {
         }
     }
 
+    /// Puts newer rates in the place of those that wait.
     pub(super) fn put(&self, rates: Vec<ProjectRates>) {
         let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         board.extend(rates.into_iter().map(|rates| (rates.project_id, rates)));

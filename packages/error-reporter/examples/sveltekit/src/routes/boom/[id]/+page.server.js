@@ -1,0 +1,5 @@
+/** A page whose data cannot be loaded. */
+export function load() {
+	const nothing = /** @type {any} */ (undefined);
+	return { name: nothing.id };
+}

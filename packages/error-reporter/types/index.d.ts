@@ -1,0 +1,12 @@
+export { classify } from "./classify-error.js";
+export { handleErrorWith } from "./sveltekit.js";
+export { wrapJob } from "./jobs.js";
+export type Severity = import("./classify.js").Severity;
+export type Circumstances = import("./classify.js").Circumstances;
+export type Classified = import("./classify.js").Classified;
+export type CaptureOptions = import("./event.js").CaptureOptions;
+export type Source = import("./event.js").Source;
+export type ReporterOptions = import("./options.js").ReporterOptions;
+export type ReporterStats = import("./reporter.js").ReporterStats;
+export { createReporter, Reporter } from "./reporter.js";
+export { captureHttpFailure, expressErrorHandler, HttpStatusError } from "./http.js";
