@@ -17,7 +17,10 @@ use uuid::Uuid;
 use crate::{
     crash::{self, Point},
     model::Timestamp,
-    store::{Db, Fence, lease},
+    store::{
+        Db, Fence,
+        lease::{self, Taken},
+    },
 };
 
 /// Times of the lease; the defaults allow a takeover within 8 s of a kill.
@@ -46,10 +49,14 @@ impl Default for LeaseOptions {
 
 /// One stretch of leading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Tenure {
-    fence: Fence,
-    /// By the database's clock nobody else has led since then, or since earlier.
-    since: Timestamp,
+pub struct Tenure {
+    /// What to write with.
+    pub fence: Fence,
+    /// When it began, by the database's clock: whoever has counted everything that was committed
+    /// before then knows what the former leader knew.
+    pub since: Timestamp,
+    /// Until when the former leader may have led, by the database's clock.
+    pub former_until: Timestamp,
     /// We may act until then.
     until: Instant,
 }
@@ -94,11 +101,10 @@ impl Leadership {
         self.current().map(|tenure| tenure.fence)
     }
 
-    /// The fence, and a time by the database's clock since which nobody else has led: whoever has
-    /// counted everything that was committed before then knows what the former leader knew.
+    /// The stretch of leading in which this instance is, while it may act as leader.
     #[must_use]
-    pub fn tenure(&self) -> Option<(Fence, Timestamp)> {
-        self.current().map(|tenure| (tenure.fence, tenure.since))
+    pub fn tenure(&self) -> Option<Tenure> {
+        self.current()
     }
 
     /// Until when this instance may act without asking again.
@@ -181,9 +187,10 @@ impl LeaseKeeper {
             crash::point(if renewed { Point::LeaseRenewed } else { Point::LeaseTaken });
         }
         let until = asked + self.options.ttl.saturating_sub(self.options.margin);
-        self.publish(taken.map(|(fence, now)| {
-            let since = before.filter(|before| before.fence == fence).map(|before| before.since);
-            Tenure { fence, since: since.unwrap_or(now), until }
+        self.publish(taken.map(|Taken { fence, now, former_until }| {
+            let first = Tenure { fence, since: now, former_until, until };
+            let same = before.filter(|before| before.fence == fence);
+            same.map_or(first, |before| Tenure { until, ..before })
         }));
         Ok(())
     }

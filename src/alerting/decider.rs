@@ -18,7 +18,7 @@ use crate::{
     clock::Clock,
     engine::{Engine, Input, Rates, RunCount},
     feed::FeedOutput,
-    lease::Leadership,
+    lease::{Leadership, Tenure},
     model::{Rule, Span, Timestamp, Transition},
     store::{Db, Fence, incidents, rules::RuleBook},
 };
@@ -57,14 +57,18 @@ pub struct Decider {
     rules: Vec<Rule>,
     /// Whether the history at the start has been replayed.
     hydrated: bool,
+    /// Whether the engine has come from history to the present; before, it could not say when the
+    /// incident of a rule that is gone ended.
+    present: bool,
     /// Runs that were started before the replay ended; the engine would count them at the beginning of time.
     early_runs: Vec<RunCount>,
     /// The fence under which decisions are taken; none while another instance leads.
     fence: Option<Fence>,
-    /// A fence under which we may lead as soon as history and open incidents are known, and what
-    /// had been committed at that time is counted: else what the former leader fired about could
-    /// seem to be over.
-    candidate: Option<(Fence, Timestamp)>,
+    /// What we may lead by as soon as history and open incidents are known, and what had been
+    /// committed at that time is counted: else what the former leader fired about could seem over.
+    candidate: Option<Tenure>,
+    /// What this instance leads by, whether it decides yet or not.
+    tenure: Option<Tenure>,
     /// Everything that was committed before then is counted.
     complete_through: Option<Timestamp>,
     pending_rules: Option<(RuleBook, Vec<RunCount>, u64)>,
@@ -85,9 +89,11 @@ impl Decider {
             clock,
             rules: Vec::new(),
             hydrated: false,
+            present: false,
             early_runs: Vec::new(),
             fence: None,
             candidate: None,
+            tenure: None,
             complete_through: None,
             pending_rules: None,
             refilling: HashMap::new(),
@@ -149,6 +155,15 @@ impl Decider {
     async fn output(&mut self, output: FeedOutput, decisions: &mpsc::Sender<Batch>) {
         match output {
             FeedOutput::New(events) => {
+                if let Some(first) = events.first().filter(|_| !self.present) {
+                    // What came while nobody ran is decided as if somebody had, from its first row on.
+                    self.present = true;
+                    let input = Input::ReplayRuns(&[]);
+                    self.engine.step(first.received_at, input, &mut self.decided);
+                    if let Some(tenure) = self.candidate.filter(|_| self.hydrated) {
+                        self.lead(tenure, decisions).await;
+                    }
+                }
                 for events in events.chunks(EVENTS_PER_FLUSH) {
                     for event in events {
                         let input = match self.fence {
@@ -162,6 +177,7 @@ impl Decider {
                 }
             }
             FeedOutput::CompleteThrough(now) => {
+                self.present = true;
                 let input = match self.fence {
                     Some(_) => Input::Tick,
                     None => Input::ReplayRuns(&[]),
@@ -230,10 +246,10 @@ impl Decider {
         self.engine = Engine::new();
         self.rates = Rates::default();
         self.refilling.clear();
-        self.hydrated = false;
+        (self.hydrated, self.present) = (false, false);
         self.complete_through = None;
-        if let Some(fence) = self.fence.take() {
-            self.candidate = Some((fence, Timestamp::default()));
+        if self.fence.take().is_some() {
+            self.candidate = self.tenure;
         }
         let rules = std::mem::take(&mut self.rules);
         self.take_rules(rules);
@@ -283,13 +299,21 @@ impl Decider {
 
     fn leadership_changed(&mut self, connections: &Connections) {
         self.fence = None;
-        self.candidate = connections.leadership.tenure();
+        self.tenure = connections.leadership.tenure();
+        self.candidate = self.tenure;
     }
 
-    /// Learns which incidents are open; only then may this instance decide.
+    /// Decides from now on, where the windows hold all that the former leader knew.
     async fn lead_if_possible(&mut self, decisions: &mpsc::Sender<Batch>) {
-        let complete = |since| self.hydrated && self.complete_through.is_some_and(|at| at >= since);
-        let Some((fence, _)) = self.candidate.filter(|(_, since)| complete(*since)) else { return };
+        let complete = |tenure: &Tenure| self.complete_through.is_some_and(|at| at >= tenure.since);
+        if let Some(tenure) = self.candidate.filter(|tenure| self.hydrated && complete(tenure)) {
+            self.lead(tenure, decisions).await;
+        }
+    }
+
+    /// Learns which incidents are open; only then may this instance decide. What the former leader
+    /// may have known and the windows do not hold yet is waited for.
+    async fn lead(&mut self, tenure: Tenure, decisions: &mpsc::Sender<Batch>) {
         let open = match incidents::load_open(&self.db, RESTORE_LIMIT).await {
             Ok(open) => open,
             Err(error) => {
@@ -301,7 +325,9 @@ impl Decider {
         let incidents = open.iter().map(|open| open.incident.clone()).collect();
         let _ = decisions.send(Batch::Open(open)).await;
         self.candidate = None;
-        self.fence = Some(fence);
+        self.fence = Some(tenure.fence);
+        let hold = Input::Hold { until: tenure.former_until };
+        self.engine.step(self.engine.now(), hold, &mut self.decided);
         self.engine.step(self.engine.now(), Input::Restore(incidents), &mut self.decided);
         self.flush(decisions).await;
     }

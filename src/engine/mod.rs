@@ -135,6 +135,12 @@ pub enum Input<'a> {
     /// All incidents that are open in the database, in place of those known here. Those whose rule or
     /// group no longer exists are ended. Before any `Rules`, they wait for them.
     Restore(Vec<OpenIncident>),
+    /// Before a `Restore`: until then the windows may lack events that whoever decided before knew,
+    /// so open incidents are left alone.
+    Hold {
+        /// When whoever decided before has ended, at the latest.
+        until: Timestamp,
+    },
     /// Somebody acknowledged an incident or took that back.
     Acknowledged {
         /// Which one; unknown ones are ignored.
@@ -262,6 +268,7 @@ impl Engine {
             Input::Tick => {}
             Input::Rules(rules) => self.set_rules(rules, out),
             Input::Restore(incidents) => self.restore(incidents, out),
+            Input::Hold { until } => self.hold(until),
             Input::Acknowledged { incident_id, acknowledged } => {
                 self.acknowledge(incident_id, acknowledged);
             }

@@ -46,6 +46,13 @@ impl Engine {
         }
     }
 
+    /// Leaves open incidents alone until then.
+    pub(super) fn hold(&mut self, until: Timestamp) {
+        for rule in self.rules.iter_mut().flatten() {
+            rule.held_until = rule.held_until.max(Some(until));
+        }
+    }
+
     /// Puts `incidents` in place of those known here and decides from now on.
     pub(super) fn restore(&mut self, incidents: Vec<OpenIncident>, out: &mut Vec<Transition>) {
         if !self.rules_known {
@@ -105,12 +112,15 @@ impl Engine {
             None => group.evidence.set_most(reading.errors),
         }
         let since = group.below_since;
+        let held = rule.held_until.is_some_and(|until| now < until);
         group.below_since = match reading.below(rule.resolve) {
             _ if incident.state == IncidentState::Pending || rule.needs_history => None,
+            // What it lacks is yet to come.
+            Some(true) if fresh && held => None,
             // It has been empty for longer than any group is kept for its keep-firing period.
             Some(true) if fresh => Some(now - rule.rule.keep_firing),
             // Runs lower a ratio between boundaries, where it does not count yet.
-            Some(true) if rule.is_ratio() => since,
+            Some(true) if rule.is_ratio() || held => since,
             Some(true) => Some(since.unwrap_or(now)),
             Some(false) => None,
             None => since,
@@ -118,7 +128,7 @@ impl Engine {
         group.evidence.restore(&open.evidence);
         let (slot, needs_history) = (group.rule, rule.needs_history);
         if needs_history && let Some(rule) = self.rule_mut(slot) {
-            rule.held_until = Some(now + HOLD);
+            rule.held_until = rule.held_until.max(Some(now + HOLD));
         }
         self.install(place, Box::new(incident));
     }

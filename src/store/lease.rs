@@ -18,8 +18,19 @@ pub struct Fence {
     pub number: i64,
 }
 
-/// Takes or renews the lease for `ttl` in one statement, and tells the database's time; none when
-/// another instance holds it.
+/// What the database said when the lease was taken or renewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The right to write.
+    pub fence: Fence,
+    /// The database's time.
+    pub now: Timestamp,
+    /// Until when the lease had lasted before: the former leader has known nothing later. For a
+    /// lease that is taken for the first time, long ago.
+    pub former_until: Timestamp,
+}
+
+/// Takes or renews the lease for `ttl` in one statement; none when another instance holds it.
 ///
 /// # Errors
 /// When the database does not answer within `limit`.
@@ -28,7 +39,7 @@ pub async fn acquire(
     holder: Uuid,
     ttl: Duration,
     limit: Duration,
-) -> Result<Option<(Fence, Timestamp)>, StoreError> {
+) -> Result<Option<Taken>, StoreError> {
     within("take the lease", limit, async {
         let mut link = db.link().await?;
         let row = link
@@ -38,11 +49,12 @@ pub async fn acquire(
             .fetch_optional(link.connection())
             .await?;
         link.commit().await?;
-        let tenure = |row: PgRow| -> Result<_, sqlx::Error> {
-            let now: DateTime<Utc> = row.try_get(1)?;
-            Ok((Fence { holder, number: row.try_get(0)? }, now.into()))
+        let taken = |row: PgRow| -> Result<_, sqlx::Error> {
+            let time = |index| row.try_get::<DateTime<Utc>, _>(index).map(Timestamp::from);
+            let fence = Fence { holder, number: row.try_get(0)? };
+            Ok(Taken { fence, now: time(1)?, former_until: time(2)? })
         };
-        Ok(row.map(tenure).transpose()?)
+        Ok(row.map(taken).transpose()?)
     })
     .await
 }

@@ -106,6 +106,36 @@ fn a_standby_tells_nothing_and_what_the_leader_missed_is_told() {
 }
 
 #[test]
+fn an_incident_waits_for_what_its_former_leader_knew() {
+    let open = || {
+        let mut one = Script::new(vec![rule(1)]);
+        one.run("3 error x3");
+        stored(&one)
+    };
+    let held = || {
+        let mut two = Script::new(vec![rule(1)]);
+        two.run("1 complete").expect("");
+        two.input(1.0, Input::Hold { until: at(10.0) });
+        two.input(1.0, Input::Restore(open()));
+        two
+    };
+    // What was missing comes, and the incident goes on; without the wait it would have ended.
+    held()
+        .run("3 error x3; 11 tick; 62 tick")
+        .expect("")
+        .run("70 tick")
+        .expect("64 resolved warning 0/3");
+    // Nothing comes: it ends when that is known.
+    held().run("9 tick").expect("").run("11 tick").expect("10 resolved warning 0/3");
+    // Others are decided about meanwhile.
+    let mut two = Script::new(vec![rule(1), rule(2)]);
+    two.run("1 complete");
+    two.input(1.0, Input::Hold { until: at(10.0) });
+    two.input(1.0, Input::Restore(open()));
+    two.run("3 error x3; 11 tick").expect("3 firing warning 3/3 rule=2");
+}
+
+#[test]
 fn incidents_without_a_rule_or_group_are_ended() {
     let grouped = Rule { group_by: vec![GroupField::Source], ..rule(1) };
     let mut one = Script::new(vec![grouped.clone(), rule(2)]);

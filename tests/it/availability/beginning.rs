@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use meshhook_errors::{
-    alerting::{Batch, Connections, Decider, DeciderHandle, Inspection, LiveBoard, Written},
+    alerting::{Batch, Connections, Decider, DeciderHandle, LiveBoard, Written},
     clock::Clock,
     feed::FeedOutput,
-    lease::{LeaseOptions, lease},
+    lease::{LeaseOptions, Tenure, lease},
     model::{ErrorEvent, Severity, Source, Span, Timestamp},
     store::{Db, PoolOptions, pool, rules},
 };
@@ -32,70 +32,120 @@ fn event(seq: i64, at: Timestamp) -> ErrorEvent {
     }
 }
 
-async fn inspect(handle: &DeciderHandle) -> Inspection {
-    handle.inspect().await.expect("the decider runs")
+/// A decider over a database in which the former leader, whose lease lasts another moment, left an
+/// incident of three errors open.
+struct Successor {
+    tenure: Tenure,
+    feed: mpsc::Sender<FeedOutput>,
+    decided: mpsc::Receiver<Batch>,
+    handle: DeciderHandle,
+    _written: watch::Sender<Written>,
+    _tasks: [AbortOnDropHandle<()>; 2],
+    _test: TestDb,
+}
+
+impl Successor {
+    async fn new() -> Self {
+        rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+        let test = TestDb::new().await;
+        let admin = test.admin().await;
+        let rule: Uuid = sqlx::query_scalar(
+            "insert into public.alert_rules (name, warning, window_seconds) values ('Errors', 3, 60) returning rule_id",
+        )
+        .fetch_one(&admin)
+        .await
+        .expect("a rule");
+        sqlx::query(
+            "insert into public.alert_incidents (incident_id, rule_id, rule_name, group_key, state, level, peak_level,
+               started_at, fired_at, value, threshold, peak)
+             values (gen_random_uuid(), $1, 'Errors', '{}', 'firing', 'warning', 'warning', now(), now(), 3, 3, 3)",
+        )
+        .bind(rule)
+        .execute(&admin)
+        .await
+        .expect("what the former leader decided");
+        sqlx::query(
+            "update error_tracking.leases set holder = gen_random_uuid(), fence = 1, expires_at = clock_timestamp() + interval '500 ms'",
+        )
+        .execute(&admin)
+        .await
+        .expect("the former leader's lease");
+
+        let db: Db = pool::connect(&test.daemon_url, &PoolOptions::default()).expect("an address");
+        let cancel = CancellationToken::new();
+        let (keeper, leadership) = lease(db.clone(), Uuid::new_v4(), LeaseOptions::default());
+        let keeper = tokio::spawn(keeper.run(cancel.clone()));
+        let tenure = eventually("it leads", async || leadership.tenure()).await;
+        let book = rules::load(&db, Duration::from_secs(5)).await.expect("the rules");
+        let decider = Decider::new(db, Clock::system(), LiveBoard::default(), book.rules);
+        let (feed, from_feed) = mpsc::channel(ROOM);
+        let (messages, from_others) = mpsc::channel(8);
+        let (_written, written) = watch::channel(Written::default());
+        let (decisions, decided) = mpsc::channel(8);
+        let connections =
+            Connections { feed: from_feed, messages: from_others, leadership, written, decisions };
+        let decider = tokio::spawn(decider.run(connections, cancel));
+        let handle = DeciderHandle::new(messages);
+        let _tasks = [keeper, decider].map(AbortOnDropHandle::new);
+        Self { tenure, feed, decided, handle, _written, _tasks, _test: test }
+    }
+
+    /// Waits until it has taken these; returns the values of the open incidents then.
+    async fn takes(&self, outputs: impl IntoIterator<Item = FeedOutput>) -> Vec<f64> {
+        for output in outputs {
+            self.feed.send(output).await.expect("the decider listens");
+        }
+        eventually("it takes that", async || (self.feed.capacity() == ROOM).then_some(())).await;
+        let inspection = self.handle.inspect().await.expect("the decider runs");
+        inspection.open.iter().map(|(_, value)| *value).collect()
+    }
+
+    /// What it has decided since the last time: it only learnt of the open incident, or nothing.
+    fn learnt(&mut self) -> bool {
+        let learnt = self.decided.try_recv();
+        assert!(matches!(&learnt, Err(_) | Ok(Batch::Open(_))), "{learnt:?}");
+        let more = self.decided.try_recv();
+        assert!(more.is_err(), "{more:?}");
+        learnt.is_ok()
+    }
+}
+
+const ROOM: usize = 8;
+
+fn history() -> [FeedOutput; 2] {
+    [FeedOutput::ReplayBegin { id: 0 }, FeedOutput::ReplayEnd { id: 0 }]
+}
+
+fn errors(at: Timestamp) -> FeedOutput {
+    FeedOutput::New((1..=3).map(|seq| event(seq, at)).collect())
 }
 
 #[tokio::test]
-async fn an_open_incident_is_not_resolved_before_its_errors_are_counted() {
-    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
-    let test = TestDb::new().await;
-    let admin = test.admin().await;
-    let rule: Uuid = sqlx::query_scalar(
-        "insert into public.alert_rules (name, warning, window_seconds) values ('Errors', 3, 60) returning rule_id",
-    )
-    .fetch_one(&admin)
-    .await
-    .expect("a rule");
-    sqlx::query(
-        "insert into public.alert_incidents (incident_id, rule_id, rule_name, group_key, state, level, peak_level,
-           started_at, fired_at, value, threshold, peak)
-         values (gen_random_uuid(), $1, 'Errors', '{}', 'firing', 'warning', 'warning', now(), now(), 3, 3, 3)",
-    )
-    .bind(rule)
-    .execute(&admin)
-    .await
-    .expect("what the former leader decided");
-
-    let db: Db = pool::connect(&test.daemon_url, &PoolOptions::default()).expect("an address");
-    let cancel = CancellationToken::new();
-    let (keeper, leadership) = lease(db.clone(), Uuid::new_v4(), LeaseOptions::default());
-    let _lease = AbortOnDropHandle::new(tokio::spawn(keeper.run(cancel.clone())));
-    let since = eventually("it leads", async || leadership.tenure().map(|(_, since)| since)).await;
-
-    let book = rules::load(&db, Duration::from_secs(5)).await.expect("the rules");
-    let decider = Decider::new(db, Clock::system(), LiveBoard::default(), book.rules);
-    let (feed, from_feed) = mpsc::channel(8);
-    let (messages, from_others) = mpsc::channel(8);
-    let (_written, written) = watch::channel(Written::default());
-    let (decisions, mut decided) = mpsc::channel(8);
-    let connections =
-        Connections { feed: from_feed, messages: from_others, leadership, written, decisions };
-    let _decider = AbortOnDropHandle::new(tokio::spawn(decider.run(connections, cancel)));
-    let handle = DeciderHandle::new(messages);
-
-    // History is there, but the last read began before the former leader's last.
+async fn a_standby_decides_after_a_read_that_began_since_it_leads() {
+    let mut successor = Successor::new().await;
+    let since = successor.tenure.since;
     let earlier = since - Span::from_millis(1);
-    let tell = async |output| feed.send(output).await.expect("the decider listens");
-    for output in [
-        FeedOutput::ReplayBegin { id: 0 },
-        FeedOutput::ReplayEnd { id: 0 },
-        FeedOutput::CompleteThrough(earlier),
-    ] {
-        tell(output).await;
-    }
-    eventually("it has taken that", async || (feed.capacity() == 8).then_some(())).await;
-    assert!(inspect(&handle).await.open.is_empty());
-    assert!(decided.try_recv().is_err(), "it does not decide yet");
+    successor.takes(history()).await;
+    assert!(successor.takes([FeedOutput::CompleteThrough(earlier)]).await.is_empty());
+    assert!(!successor.learnt(), "it does not decide yet");
+    successor.takes([errors(earlier), FeedOutput::CompleteThrough(since)]).await;
+    assert!(successor.learnt());
+    let later = FeedOutput::CompleteThrough(since + Span::from_secs(1));
+    assert_eq!(successor.takes([later]).await, [3.0]);
+    assert!(!successor.learnt(), "the incident goes on");
+}
 
-    let errors = (1..=3).map(|seq| event(seq, earlier)).collect();
-    tell(FeedOutput::New(errors)).await;
-    tell(FeedOutput::CompleteThrough(since)).await;
-    let told = decided.recv().await;
-    assert!(matches!(&told, Some(Batch::Open(open)) if open.len() == 1), "{told:?}");
-    tell(FeedOutput::CompleteThrough(since + Span::from_secs(1))).await;
-    eventually("it has taken that", async || (feed.capacity() == 8).then_some(())).await;
-    let open = inspect(&handle).await.open;
-    assert_eq!(open.iter().map(|(_, value)| *value).collect::<Vec<_>>(), [3.0]);
-    assert!(decided.try_recv().is_err(), "the incident goes on");
+#[tokio::test]
+async fn after_a_restart_an_incident_waits_for_what_was_known_of_it() {
+    let mut successor = Successor::new().await;
+    let Tenure { since, former_until, .. } = successor.tenure;
+    assert!(former_until > since - Span::from_secs(5) && former_until <= since, "{former_until}");
+    successor.takes(history()).await;
+    // The first of what came after the last checkpoint: the leader begins there, as if it had run.
+    let first = FeedOutput::New(vec![event(1, former_until - Span::from_secs(3))]);
+    assert_eq!(successor.takes([first]).await, [1.0]);
+    assert!(successor.learnt(), "it decides, and the incident goes on");
+    let rest = [errors(former_until - Span::from_secs(1)), FeedOutput::CompleteThrough(since)];
+    assert_eq!(successor.takes(rest).await, [4.0]);
+    assert!(!successor.learnt(), "the incident goes on");
 }
