@@ -263,10 +263,11 @@ async fn channels_outlive_a_database_restart() {
     let mut client = joined(&server, on("messages"), "anon", None).await;
     sql(&server, "insert into messages (n) values (1)").await;
     assert_eq!(client.change().await["record"]["n"], 1);
+    // Read before the server goes: the new slot may exist as soon as it is back.
+    let slots = server.faults().seen().slots;
     own.stop_immediate().await.unwrap();
     client.nothing_before_heartbeat().await;
     own.restart().await.unwrap();
-    let slots = server.faults().seen().slots;
     let deadline = Instant::now() + PATIENCE;
     while server.faults().seen().slots == slots {
         assert!(Instant::now() < deadline, "no new slot");
