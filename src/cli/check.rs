@@ -210,7 +210,7 @@ async fn check_rights(report: &mut Report, db: &Db) {
     report.expect(
         "row-level security",
         rights.sees_every_row,
-        "hiding rows from the daemon",
+        "letting the daemon see every row",
         "the policy tracker_daemon on error_metrics is missing; apply the migrations again",
     );
     report.expect(

@@ -61,6 +61,6 @@ variables! {
     ALLOW_PLAINTEXT = "false": "true allows http, ws, postgres without TLS and smtp without TLS to other machines";
     ALLOW_PRIVATE_DESTINATIONS: "networks, as in 10.0.0.0/8,127.0.0.0/8, that webhooks may reach although they are private";
     LOG_FORMAT = "text": "text or json";
-    LOG_FILTER = "info,sqlx=error": "what is logged, as in info,meshhook_errors::feed=debug";
+    LOG_FILTER = "info,sqlx=error,pgwire_replication=off": "what is logged, as in info,meshhook_errors::feed=debug";
     #[secret] ERROR_REPORTER_TOKEN: "token with role error_reporter for meshhook-errors report, as from meshhook-errors token";
 }

@@ -1,6 +1,9 @@
 //! What must be known before the daemon can count: the first answers of the database.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use tokio::time;
 use tokio_util::sync::CancellationToken;
@@ -11,6 +14,7 @@ use crate::{
     clock::Clock,
     engine::RunCount,
     error::Error,
+    http::{Probe, Readiness},
     model::Span,
     store::{
         Db, ErrorKind, StoreError,
@@ -36,6 +40,33 @@ pub struct Start {
     pub tally: RunTally,
 }
 
+/// What `/readyz` tells: that the database has not answered yet, and from then on what the running
+/// parts know. Without an answer from the beginning, orchestrators would restart an instance that
+/// only waits.
+#[derive(Clone, Default)]
+pub struct LateProbe(Arc<OnceLock<Probe>>);
+
+impl LateProbe {
+    /// The probe to serve.
+    pub fn probe(&self) -> Probe {
+        let late = Arc::clone(&self.0);
+        Arc::new(move || match late.get() {
+            Some(probe) => probe(),
+            None => Readiness {
+                ready: false,
+                role: "standby",
+                problems: vec!["starting: the database has not answered yet".to_owned()],
+            },
+        })
+    }
+
+    /// Hands over to the running parts.
+    pub fn set(&self, probe: Probe) {
+        // It is set once; a second one would be the same.
+        let _ = self.0.set(probe);
+    }
+}
+
 /// Reads the start, and tries for as long as the database may still come up.
 ///
 /// # Errors
@@ -43,7 +74,11 @@ pub struct Start {
 pub async fn read(db: &Db, clock: &Clock, cancel: &CancellationToken) -> Result<Start, Error> {
     let backoff = Backoff::default();
     for attempt in 0.. {
-        let error = match try_read(db, clock).await {
+        let tried = tokio::select! {
+            () = cancel.cancelled() => break,
+            tried = try_read(db, clock) => tried,
+        };
+        let error = match tried {
             Ok(start) => return Ok(start),
             Err(error) => error,
         };

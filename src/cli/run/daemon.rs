@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    boot,
+    boot::{self, LateProbe},
     reconcile::{self, Reconciled, Reconciler},
     reporting::{self, Reporting},
     socket,
@@ -137,7 +137,6 @@ impl Daemon {
             &settings.database,
             format!("meshhook-errors {}", settings.instance.name),
         )?;
-        let start = boot::read(&db, &clock, &cancel).await?;
         let listener = TcpListener::bind(settings.http.listen).await.map_err(|error| {
             Error::failed(format!(
                 "HTTP_LISTEN: cannot listen on {}: {error}",
@@ -145,6 +144,12 @@ impl Daemon {
             ))
         })?;
         let address = listener.local_addr().map_err(Error::failed)?;
+        let mut tasks = Supervisor::new(cancel.clone());
+        let probe = LateProbe::default();
+        let server = http::serve(listener, probe.probe(), metrics.clone(), cancel.clone());
+        tasks.spawn_once("http", async { server.await.map_err(|e| Box::new(e) as TaskError) });
+        tracing::info!(%address, "listening");
+        let start = boot::read(&db, &clock, &cancel).await?;
 
         // The lease outlives everything that writes as leader.
         let lease_cancel = CancellationToken::new();
@@ -156,7 +161,6 @@ impl Daemon {
         let mut first = leadership.clone();
         let _ = time::timeout(FIRST_LEASE, first.changed()).await;
 
-        let mut tasks = Supervisor::new(cancel.clone());
         let board = LiveBoard::default();
         let mut decider =
             Decider::new(db.clone(), clock.clone(), board.clone(), start.book.rules.clone());
@@ -241,9 +245,7 @@ impl Daemon {
             outbox,
             feed_inputs: inputs,
         };
-        let probe = reporting.probe();
-        let server = http::serve(listener, probe, metrics, cancel.clone());
-        tasks.spawn_once("http", async { server.await.map_err(|e| Box::new(e) as TaskError) });
+        probe.set(reporting.probe());
         once(
             &mut tasks,
             "live rates",

@@ -23,8 +23,12 @@ pub async fn execute(environment: &Environment) -> Result<(), Error> {
     let settings = Settings::read(environment)?;
     let cancel = CancellationToken::new();
     stop_on_signal(&cancel)?;
-    let daemon = Daemon::start(settings, cancel).await?;
-    daemon.stopped().await
+    match Daemon::start(settings, cancel.clone()).await {
+        Ok(daemon) => daemon.stopped().await,
+        // Whoever told it to stop before it had started got what was asked for.
+        Err(_) if cancel.is_cancelled() => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Cancels `cancel` at SIGTERM or Ctrl-C; a second signal ends the process at once.

@@ -119,7 +119,7 @@ async fn a_healthy_deployment_and_each_thing_that_can_be_wrong_with_it() {
         ),
         ("revoke insert on public.alert_notifications from error_daemon", "rights", "enough"),
         ("grant delete on public.error_metrics to error_daemon", "least privilege", "deleting"),
-        ("drop policy tracker_daemon on public.error_metrics", "row-level security", "hiding"),
+        ("drop policy tracker_daemon on public.error_metrics", "row-level security", "every row"),
     ];
     let mut expected = Vec::new();
     for (sql, what, part) in broken {

@@ -1,11 +1,15 @@
-//! `dev --smoke`, which needs nothing but this machine.
+//! `dev`, with and without `--smoke`, which needs nothing but this machine.
 
 use std::{process::Stdio, time::Duration};
 
 use serde_json::Value;
-use tokio::{process::Command, time::timeout};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::Command,
+    time::timeout,
+};
 
-use crate::support::process::BINARY;
+use crate::support::process::{BINARY, Folder};
 
 #[tokio::test]
 async fn the_smoke_test_measures_the_main_job() {
@@ -35,4 +39,46 @@ async fn the_smoke_test_measures_the_main_job() {
     }
     assert!(report["insert_to_slack_ms"].as_f64().is_some_and(|ms| ms < 1000.0), "{report}");
     assert_eq!(report["rows"], 25);
+}
+
+#[tokio::test]
+async fn dev_says_what_runs_and_leaves_nothing_behind() {
+    let folder = Folder::new();
+    let data = folder.path().join("postgres");
+    let mut child = Command::new(BINARY)
+        .args(["dev", "--port", "0", "--data-dir"])
+        .arg(&data)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the binary starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+    let mut said = String::new();
+    let running = async {
+        while let Ok(Some(line)) = lines.next_line().await {
+            said.push_str(&line);
+            said.push('\n');
+            // The first line of rates is the last of the start.
+            if line.contains("open incidents") {
+                return true;
+            }
+        }
+        false
+    };
+    let running = timeout(Duration::from_secs(60), running).await;
+    assert!(running.is_ok_and(|running| running), "{said}");
+    for part in ["ready\n", "API and Realtime", "anon key", "sign in with", "alice@example.com"] {
+        assert!(said.contains(part), "{part:?} is missing in {said}");
+    }
+    let server = data.join("pgdata/postmaster.pid");
+    assert!(server.is_file());
+    let id = child.id().expect("it runs").to_string();
+    let sent = Command::new("kill").args(["-INT", &id]).status().await.expect("kill runs");
+    assert!(sent.success());
+    let ended = timeout(Duration::from_secs(20), child.wait()).await.expect("it ends");
+    assert_eq!(ended.expect("its status").code(), Some(0));
+    assert!(!server.exists(), "the database server still runs");
 }

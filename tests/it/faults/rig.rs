@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -140,18 +143,22 @@ impl Rig {
         }
     }
 
-    /// Writes rows until `done` is, and returns its value. What is refused is not a row.
+    /// Writes rows until `done` is, and returns its value. No write is broken off: nobody would know
+    /// whether its row was committed.
     pub async fn write_until<T>(&self, done: impl Future<Output = T>) -> T {
+        let stop = AtomicBool::new(false);
         let writing = async {
-            loop {
+            while !stop.load(Ordering::Relaxed) {
                 self.write_one().await;
                 sleep(PACE).await;
             }
         };
-        tokio::select! {
-            value = done => value,
-            () = writing => unreachable!("it never ends"),
-        }
+        let done = async {
+            let value = done.await;
+            stop.store(true, Ordering::Relaxed);
+            value
+        };
+        tokio::join!(done, writing).0
     }
 
     /// Writes one row, unless the database is away.

@@ -1,13 +1,17 @@
 //! Levels, pending periods, reminders, silences, and the metrics besides the count.
 
-use meshhook_errors::sinks::HttpRequest;
+use meshhook_errors::{
+    model::{Severity, Source},
+    rest::NewErrorEvent,
+    sinks::HttpRequest,
+};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::support::{
     eventually,
     letters::{headline, of_channel, request},
-    stack::{ALERT_LIMIT, Stack, burst},
+    stack::{ALERT_LIMIT, Stack, burst, event},
 };
 
 const STATE: &str = "select state || ' ' || level from public.alert_incidents where rule_id = $1";
@@ -236,5 +240,71 @@ async fn a_rate_is_per_minute_and_a_ratio_needs_enough_runs() {
     let text = told.text();
     assert!(text.contains("20 % of 25 runs failed in 2 min (threshold 20 %)"), "{text}");
     assert!(text.contains("sync v1"), "{text}");
+
+    // A rule that comes later knows the runs of its window, too.
+    let fields = json!({
+        "metric": "ratio", "error_types": ["execution"], "window_seconds": 180, "warning": 0.2,
+    });
+    stack.rule("Later", fields, &[channel]).await;
+    let told = request(&stack.slack, ALERT_LIMIT, |_| true).await;
+    let text = headline(&told);
+    assert!(text.contains("Later – 20 % of 25 runs failed in 3 min (threshold 20 %)"), "{text}");
+
+    // After a restart everything stands as it stood.
+    instance.stop().await;
+    let instance = stack.daemon().await;
+    assert_eq!(instance.counted(ratio, 5).await, 5);
+    reporter.insert_errors(&failed(1)).await.expect("errors");
+    assert_eq!(instance.counted(ratio, 6).await, 6);
+    let values: Vec<f64> = instance.inspect().await.open.iter().map(|(_, value)| *value).collect();
+    assert_eq!(values.len(), 3);
+    assert_eq!(values.iter().filter(|value| (**value - 0.24).abs() < 1e-9).count(), 2);
+    instance.stop().await;
+    assert_eq!(stack.number("select count(*) from public.alert_incidents").await, 3);
+    assert_eq!(stack.slack.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn a_rule_may_filter_and_group_by_everything_at_once() {
+    let stack = Stack::start().await;
+    let project = stack.project("Acme").await;
+    let workflow = stack.workflow(project, "sync").await;
+    let channel = stack.channel("ops", "slack").await;
+    let fields = json!({
+        "project_id": project, "sources": ["webhook"], "error_types": ["input.schema", "system"],
+        "severities": ["high", "low"], "workflow_ids": [workflow], "message_contains": "NeeDLe",
+        "group_by": ["project", "workflow", "source", "error_type", "severity", "fingerprint"],
+        "warning": 2,
+    });
+    let rule = stack.rule("Narrow", fields, &[channel]).await;
+    let instance = stack.daemon().await;
+    let matching = || NewErrorEvent {
+        source: Source::Webhook,
+        severity: Some(Severity::High),
+        workflow_id: Some(workflow),
+        ..event(None, "input.schema", "a needle in it")
+    };
+    let near_misses = [
+        NewErrorEvent { source: Source::Worker, ..matching() },
+        NewErrorEvent { severity: Some(Severity::Medium), ..matching() },
+        NewErrorEvent { workflow_id: None, project_id: Some(project), ..matching() },
+        NewErrorEvent { error_type: "input".to_owned(), ..matching() },
+        NewErrorEvent { message: Some("hay".to_owned()), ..matching() },
+        // These match, each in a group of its own.
+        NewErrorEvent { severity: Some(Severity::Low), ..matching() },
+        NewErrorEvent { error_type: "system.disk".to_owned(), ..matching() },
+        NewErrorEvent { message: Some("another needle".to_owned()), ..matching() },
+    ];
+    let reporter = stack.reporter(None);
+    reporter.insert_errors(&near_misses).await.expect("errors");
+    assert_eq!(instance.counted(rule, 3).await, 3);
+    reporter.insert_errors(&[matching(), matching()]).await.expect("errors");
+    let told = request(&stack.slack, ALERT_LIMIT, |_| true).await;
+    let text = told.text();
+    for part in ["2 errors in 5 min", "Acme", "sync v1", "webhook", "input.schema", "high"] {
+        assert!(text.contains(part), "{part:?} is missing in {text}");
+    }
+    assert_eq!(instance.counted(rule, 5).await, 5);
+    assert_eq!(stack.number("select count(*) from public.alert_incidents").await, 1);
     instance.stop().await;
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 use meshhook_errors::sinks::Answer;
 use serde_json::json;
 use tokio::time::Instant;
+use url::Url;
 
 use crate::support::{
     eventually,
     letters::{headline, request},
-    process::Process,
+    process::{Process, run},
+    proxy::Proxy,
     stack::{ALERT_LIMIT, Stack, burst},
 };
 
@@ -117,4 +119,49 @@ async fn instances_take_over_from_each_other_and_nobody_is_told_twice() {
     .await;
     let peak = "select max(peak)::bigint from public.alert_incidents";
     assert_eq!(stack.number(peak).await, 1_015, "each error counts once in the window, too");
+}
+
+#[tokio::test]
+async fn an_instance_waits_for_its_database_and_stops_when_told_to() {
+    let stack = Stack::start().await;
+    let direct: Url = stack.variables()["DATABASE_URL"].parse().expect("an address");
+    let at = |url: &Url| {
+        let mut variables = stack.variables();
+        variables.insert("DATABASE_URL".to_owned(), url.to_string());
+        variables
+    };
+    let proxy = Proxy::to(&direct).await;
+    proxy.set_up(false);
+    let mut early = Process::launch(at(&proxy.through(&direct))).await;
+    assert_eq!(early.http("/healthz").await.expect("an answer").0, 200);
+    let (status, body) = early.http("/readyz").await.expect("an answer");
+    assert!(status == 503 && body.contains("database"), "{status} {body}");
+    proxy.set_up(true);
+    early.until_role("leader").await;
+    early.signal("TERM").await;
+    assert_eq!(early.ended().await.0.code(), Some(0), "{}", early.log());
+
+    // A server that takes connections and says nothing.
+    let mute = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let mut url = direct.clone();
+    url.set_ip_host([127, 0, 0, 1].into()).expect("a host");
+    url.set_port(Some(mute.local_addr().expect("an address").port())).expect("a port");
+    let mut waiting = Process::launch(at(&url)).await;
+    let (_silent, _) = mute.accept().await.expect("it connects");
+    waiting.signal("TERM").await;
+    let (status, took) = waiting.ended().await;
+    assert_eq!(status.code(), Some(0), "{}", waiting.log());
+    assert!(took < CLEAN_STOP, "{took:?}");
+
+    // What only an operator can mend ends it at once, with advice.
+    let mut wrong = direct.clone();
+    wrong.set_password(Some("planted-password")).expect("a password");
+    let output = run(&at(&wrong), &["run"], "").await;
+    assert!(output.status == 1 && output.err.contains("check user and password"), "{output:?}");
+    assert!(!output.err.contains("planted"), "{output:?}");
+    let mut busy = stack.variables();
+    let address = mute.local_addr().expect("an address").to_string();
+    busy.insert("HTTP_LISTEN".to_owned(), address);
+    let output = run(&busy, &["run"], "").await;
+    assert!(output.status == 1 && output.err.contains("HTTP_LISTEN"), "{output:?}");
 }

@@ -57,7 +57,17 @@ pub struct Process {
 
 impl Process {
     /// Starts a daemon with these variables and waits until it says that it has started.
-    pub async fn start(mut variables: Variables) -> Self {
+    pub async fn start(variables: Variables) -> Self {
+        let process = Self::launch(variables).await;
+        eventually("the daemon has started", || async {
+            process.log().contains("\"message\":\"started\"").then_some(())
+        })
+        .await;
+        process
+    }
+
+    /// Starts a daemon with these variables and waits until its own server listens.
+    pub async fn launch(mut variables: Variables) -> Self {
         let folder = Folder::new();
         variables.insert("LOG_FORMAT".to_owned(), "json".to_owned());
         let mut child = command(&variables, folder.path())
@@ -74,7 +84,7 @@ impl Process {
         let there = timeout(PATIENCE, address.wait_for(Option::is_some)).await;
         let address = match there {
             Ok(Ok(address)) => address.clone().unwrap_or_default(),
-            _ => panic!("the daemon did not start; it said {}", text(&log)),
+            _ => panic!("the daemon does not listen; it said {}", text(&log)),
         };
         Self { child, log, address, _folder: folder }
     }
@@ -94,12 +104,17 @@ impl Process {
         text(&self.log)
     }
 
+    /// An answer of its own server: the status and the body.
+    pub async fn http(&self, path: &str) -> Option<(u16, String)> {
+        let answer = reqwest::get(format!("http://{}{path}", self.address)).await.ok()?;
+        Some((answer.status().as_u16(), answer.text().await.ok()?))
+    }
+
     /// Its role as `/readyz` tells it, where it is ready.
     pub async fn role(&self) -> Option<String> {
-        let answer = reqwest::get(format!("http://{}/readyz", self.address)).await.ok()?;
-        let ready = answer.status() == 200;
-        let body: Value = answer.json().await.ok()?;
-        body["role"].as_str().filter(|_| ready).map(str::to_owned)
+        let (status, body) = self.http("/readyz").await?;
+        let body: Value = serde_json::from_str(&body).ok()?;
+        body["role"].as_str().filter(|_| status == 200).map(str::to_owned)
     }
 
     /// Waits until it has this role; returns how long that took.
@@ -135,7 +150,7 @@ async fn read_log(
     let mut lines = BufReader::new(output).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let value: Value = serde_json::from_str(&line).unwrap_or_default();
-        if value["message"] == "started" {
+        if value["message"] == "listening" {
             found.send_replace(value["address"].as_str().map(str::to_owned));
         }
         let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
