@@ -46,7 +46,7 @@ pub struct Inspection {
     pub rates: Vec<ProjectRates>,
 }
 
-/// How other tasks reach a running [`Decider`].
+/// How other tasks reach a running [`Decider`](super::Decider).
 #[derive(Clone, Debug)]
 pub struct DeciderHandle(mpsc::Sender<Message>);
 

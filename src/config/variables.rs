@@ -19,7 +19,7 @@ pub struct Variable {
 macro_rules! variables {
     ($($(#[$flag:ident])? $name:ident $(= $default:literal)? : $help:literal;)+) => {
         $(
-            #[doc = $help]
+            #[doc = concat!("`", stringify!($name), "`; [`Variable::help`] says what it means.")]
             pub static $name: Variable = Variable {
                 name: stringify!($name),
                 default: variables!(@default $($default)?),
