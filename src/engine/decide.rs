@@ -4,7 +4,7 @@ use super::{
     Engine, Mode,
     compiled::{Compiled, NONE, Reading},
     group::{Group, NEVER, Parts, render},
-    incident::{Moment, Subject, judge},
+    incident::{Moment, Subject, judge, watch},
     ratio::scope_key,
     timers::Timer,
 };
@@ -71,11 +71,16 @@ impl Engine {
             return;
         };
         group.ring.advance(at);
-        if group.incident.is_some() && rule.held_until.is_some_and(|until| at < until) {
-            return;
-        }
         let runs = rule.is_ratio().then(|| self.runs.total(group.scope, at));
         let reading = rule.read(group.ring.total(), runs);
+        if group.incident.is_some() && rule.held_until.is_some_and(|until| at < until) {
+            // Its end is not decided yet, but its keep-firing period may have begun.
+            if !rule.needs_history {
+                let evidence = &group.evidence;
+                watch(&mut group.below_since, Moment { rule, at, reading, falling, evidence });
+            }
+            return;
+        }
         let before = group.incident.as_ref().map(|incident| incident.id);
         if before.is_none() && fires(rule, reading) {
             group.evidence.begin(reading.errors, group.ring.oldest());
@@ -224,7 +229,7 @@ fn deadline(rule: &Compiled, group: &Group, now: Timestamp, passive: bool) -> Ti
         };
     };
     if let Some(until) = rule.held_until.filter(|until| now < *until) {
-        return until;
+        return if rule.needs_history { until } else { boundary.min(until) };
     }
     match incident.state {
         // An empty window drops a pending incident and starts the keep-firing period of another.

@@ -45,6 +45,23 @@ pub(super) struct Moment<'a> {
     pub evidence: &'a Tracker,
 }
 
+impl Moment<'_> {
+    /// Whether a value that is lower than before is so for good.
+    fn has_fallen(&self) -> bool {
+        // An empty window can only have come about at a boundary, whenever that is noticed.
+        self.falling || self.reading.errors == 0
+    }
+}
+
+/// Notes since when the value has been below the resolve threshold.
+pub(super) fn watch(below_since: &mut Option<Timestamp>, moment: Moment<'_>) {
+    match moment.reading.below(moment.rule.resolve) {
+        Some(false) => *below_since = None,
+        Some(true) if moment.has_fallen() => *below_since = below_since.or(Some(moment.at)),
+        _ => {}
+    }
+}
+
 /// The mutable part of a group that [`judge`] decides about.
 pub(super) struct Subject<'a> {
     pub incident: &'a mut Option<Box<Incident>>,
@@ -155,8 +172,7 @@ pub(super) fn judge(
 ) {
     let Moment { rule, at, reading, .. } = moment;
     let Subject { incident: place, below_since } = subject;
-    // An empty window can only have come about at a boundary, whenever that is noticed.
-    let falling = moment.falling || reading.errors == 0;
+    let falling = moment.has_fallen();
     let fires_at = reading.value.and_then(|value| rule.level_of(value));
     let mut say = |transition: Transition| {
         if let Some(out) = out.as_deref_mut() {
@@ -164,11 +180,7 @@ pub(super) fn judge(
         }
     };
 
-    match reading.below(rule.resolve) {
-        Some(false) => *below_since = None,
-        Some(true) if falling => *below_since = below_since.or(Some(at)),
-        _ => {}
-    }
+    watch(below_since, moment);
     let incident = match place {
         Some(incident) => incident,
         None => {

@@ -94,7 +94,9 @@ pub(super) async fn deliver(
     if let Some(delivery) = delivery {
         let limited = delivery.status == Some(429);
         finished.limited = limited && channel.merges();
-        let made = Made { delivery, took: started.elapsed(), random: rand::random() };
+        let attempt = news.iter().map(|(message, _)| message.attempts).min();
+        let attempt = attempt.and_then(|attempt| u32::try_from(attempt).ok()).unwrap_or(1);
+        let made = Made { delivery, took: started.elapsed(), attempt, random: rand::random() };
         for (message, facts) in &news {
             results.push(made.completion(&shared, message, &channel, facts));
         }
@@ -177,7 +179,9 @@ fn unsent(
 struct Made {
     delivery: Delivery,
     took: Duration,
-    /// From 0 to 1; the same for all of them, so that they come back together.
+    /// The lowest number of attempts of a message among them, and a number from 0 to 1: the next
+    /// wait is the same for all, so that they come back together.
+    attempt: u32,
     random: f64,
 }
 
@@ -196,9 +200,8 @@ impl Made {
         let fate = match outcome {
             Outcome::Sent { .. } => Fate::Sent,
             Outcome::Permanent { .. } => Fate::Dead,
-            Outcome::Retry { after, .. } => {
-                schedule::wait(attempt, age, *after, self.random).map_or(Fate::Dead, Fate::Waiting)
-            }
+            Outcome::Retry { after, .. } => schedule::wait(self.attempt, age, *after, self.random)
+                .map_or(Fate::Dead, Fate::Waiting),
         };
         let word = match (fate, outcome) {
             (Fate::Dead, Outcome::Retry { .. }) => "dead",

@@ -17,6 +17,9 @@ pub const DELIVERY_SECONDS: &str = "meshhook_errors_notification_delivery_second
 /// Gauge: messages that wait or are being sent, as the leader last saw it.
 pub const OUTBOX_DEPTH: &str = "meshhook_errors_outbox_depth";
 
+/// Gauge: messages of the last two days that were given up, as each instance last saw it.
+pub const GIVEN_UP: &str = "meshhook_errors_notifications_given_up";
+
 /// Tells the recorder what the metrics mean; call once after it is installed.
 pub fn describe() {
     describe_counter!(
@@ -25,6 +28,7 @@ pub fn describe() {
     );
     describe_counter!(DIGESTS_TOTAL, "Messages that told what had to wait as one.");
     describe_histogram!(DELIVERY_SECONDS, metrics::Unit::Seconds, "How long an attempt took.");
+    describe_gauge!(GIVEN_UP, "Notifications of the last two days that were given up.");
     describe_gauge!(OUTBOX_DEPTH, "Notifications that wait or are being sent.");
 }
 
@@ -40,6 +44,12 @@ pub(super) fn attempt(kind: &str, outcome: &'static str, took: Option<Duration>)
 pub(super) fn digest(kind: &str, news: usize) {
     counter!(DIGESTS_TOTAL, "kind" => kind.to_owned()).increment(1);
     tracing::debug!(kind, news, "what had to wait goes out as one message");
+}
+
+/// The outbox was searched for messages that were given up.
+#[expect(clippy::cast_precision_loss, reason = "messages of two days are not that many")]
+pub fn given_up(messages: u64) {
+    gauge!(GIVEN_UP).set(messages as f64);
 }
 
 /// The outbox was looked at.

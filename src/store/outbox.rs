@@ -251,6 +251,21 @@ impl Outbox {
         Ok(Depth { depth, next_due })
     }
 
+    /// How many messages of the last two days were given up.
+    ///
+    /// # Errors
+    /// Where the database cannot be asked.
+    pub async fn given_up(&self) -> Result<u64, StoreError> {
+        within("count what was given up", TIME_LIMIT, async {
+            let mut link = self.db.link().await?;
+            let query = link.query(include_str!("../../sql/outbox_given_up.sql"));
+            let row = query.fetch_one(link.connection()).await?;
+            link.commit().await?;
+            Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
+        })
+        .await
+    }
+
     /// Puts a test message for a channel into the outbox and returns its id; none where there is no
     /// such channel.
     ///

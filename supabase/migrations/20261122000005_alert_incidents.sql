@@ -112,6 +112,7 @@ create table if not exists public.alert_notifications (
 );
 create index if not exists idx_alert_notifications_due on public.alert_notifications (next_attempt_at)
   where state in ('waiting', 'sending');
+create index if not exists idx_alert_notifications_given_up on public.alert_notifications (created_at) where state = 'dead';
 create index if not exists idx_alert_notifications_channel_id on public.alert_notifications (channel_id, created_at desc);
 comment on table public.alert_notifications is 'The outbox: one row per message, written with the decision and kept with every attempt.';
 comment on column public.alert_notifications.notification_id is 'Primary key.';

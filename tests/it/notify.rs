@@ -4,5 +4,5 @@ mod dispatch;
 mod egress;
 mod failures;
 mod mail;
-mod rig;
+pub mod rig;
 mod secrets;

@@ -16,6 +16,7 @@ use crate::{
     http::{Probe, Readiness},
     lease::Leadership,
     model::{RuleError, Timestamp},
+    notify,
     realtime::RealtimeState,
     store::{
         Db,
@@ -95,7 +96,16 @@ impl Reporting {
     async fn write(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let depth = self.outbox.depth(&[]).await?;
         let waiting = u64::try_from(depth.depth).unwrap_or(0);
-        let at = status::write(&self.db, &self.row(waiting), TIME_LIMIT).await?;
+        let given_up = self.outbox.given_up().await?;
+        self.metrics.record(|| notify::metrics::given_up(given_up));
+        let mut row = self.row(waiting);
+        if given_up > 0 {
+            let detail = format!(
+                "{given_up} messages of the last two days were given up; alert_notifications says why"
+            );
+            row.problems.push(Problem { what: "notifications".to_owned(), detail });
+        }
+        let at = status::write(&self.db, &row, TIME_LIMIT).await?;
         let _ = self.feed_inputs.try_send(FeedInput::CanarySent { at });
         if self.leadership.is_leader() {
             status::forget_silent(&self.db, self.instance, TIME_LIMIT).await?;

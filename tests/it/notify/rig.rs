@@ -161,6 +161,18 @@ impl Rig {
         began.elapsed()
     }
 
+    /// The same with a dispatcher of a new process at work.
+    pub fn restarted(mut self) -> Self {
+        self.stop = CancellationToken::new();
+        self.start();
+        self
+    }
+
+    /// The database's address for the daemon.
+    pub fn url(&self) -> String {
+        self._db.daemon_url.clone()
+    }
+
     /// A channel of the rule.
     pub async fn channel(
         &self,
