@@ -19,6 +19,7 @@ pub mod model;
 pub mod notify;
 pub mod realtime;
 pub mod rest;
+pub mod retention;
 #[cfg(feature = "dev")]
 pub mod sinks;
 pub mod store;

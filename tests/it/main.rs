@@ -14,5 +14,6 @@ mod matrix;
 mod notify;
 mod pipeline;
 mod realtime_client;
+mod retention;
 mod schema;
 mod support;
