@@ -12,6 +12,5 @@ pub mod variables;
 
 pub use environment::{Environment, Problem, Problems, Reader};
 pub use sections::{
-    Credentials, Database, Feed, Http, Instance, LogFormat, Notify, Reporter, Supabase, Telemetry,
-    Upkeep,
+    Credentials, Database, Feed, Http, Instance, LogFormat, Notify, Reporter, Supabase, Telemetry, Upkeep, Api,
 };

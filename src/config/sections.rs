@@ -222,6 +222,28 @@ impl Http {
     }
 }
 
+/// Who may call the daemon's API, and how often.
+#[derive(Clone, Debug)]
+pub struct Api {
+    /// Origins of web pages, as browsers write them: `https://host` or `https://host:port`.
+    pub allowed_origins: Vec<String>,
+    /// Requests that one token may make a minute.
+    pub requests_per_minute: u32,
+}
+
+impl Api {
+    /// Reads the `API_…` variables.
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let allowed_origins = urls::origins(reader, &var::API_ALLOWED_ORIGINS);
+        let requests_per_minute =
+            reader.parsed(&var::API_REQUESTS_PER_MINUTE, "a number of requests")?;
+        if requests_per_minute == 0 {
+            reader.problem(&var::API_REQUESTS_PER_MINUTE, "must be at least 1");
+        }
+        Some(Self { allowed_origins, requests_per_minute })
+    }
+}
+
 /// How often the feed reads the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Feed {

@@ -1,5 +1,6 @@
 //! Integration tests: one binary, one module per area, real Postgres, HTTP, websockets and SMTP.
 
+mod api;
 mod availability;
 mod command_line;
 mod crash_points;

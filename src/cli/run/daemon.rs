@@ -22,8 +22,7 @@ use crate::{
     cli::wiring,
     clock::Clock,
     config::{
-        Credentials, Database, Environment, Feed, Http, Instance, Notify as NotifyConfig, Problems,
-        Supabase, Upkeep,
+    Credentials, Database, Environment, Feed, Http, Instance, Notify as NotifyConfig, Problems, Supabase, Upkeep, Api,
     },
     error::Error,
     feed::{self, FeedHandle, FeedOptions, FeedStatus},
@@ -62,6 +61,8 @@ pub struct Settings {
     pub notify: NotifyConfig,
     /// The daemon's own server.
     pub http: Http,
+    /// Who may call its API.
+    pub api: Api,
     /// How often the table is read.
     pub feed: Feed,
     /// Which instance this is.
@@ -92,6 +93,7 @@ impl Settings {
         let credentials = Credentials::read(&mut reader);
         let notify = NotifyConfig::read(&mut reader);
         let http = Http::read(&mut reader);
+        let api = Api::read(&mut reader);
         let feed = Feed::read(&mut reader);
         let instance = Instance::read(&mut reader);
         let upkeep = Upkeep::read(&mut reader);
@@ -102,6 +104,7 @@ impl Settings {
                 credentials: credentials?,
                 notify: notify?,
                 http: http?,
+                api: api?,
                 feed: feed?,
                 instance: instance?,
                 upkeep: upkeep?,
@@ -141,7 +144,7 @@ impl Daemon {
         let minter =
             wiring::daemon_minter(&settings.credentials, settings.token_life, clock.clone())?;
         let mut realtime = wiring::realtime_config(&settings.supabase)?;
-        realtime.timing = settings.socket;
+        realtime.timing = settings.socket.clone();
         let (client, socket_handle) =
             RealtimeClient::new(realtime, minter).map_err(Error::failed)?;
         let parts = wiring::notify_parts(&settings.notify, clock.clone())?;
@@ -158,7 +161,9 @@ impl Daemon {
         let address = listener.local_addr().map_err(Error::failed)?;
         let mut tasks = Supervisor::new(cancel.clone());
         let probe = LateProbe::default();
-        let server = http::serve(listener, probe.probe(), metrics.clone(), cancel.clone());
+        let wake = Arc::new(Notify::new());
+        let api = wiring::api(&settings, &parts, &db, &clock, &wake)?;
+        let server = http::serve(listener, probe.probe(), metrics.clone(), api, cancel.clone());
         tasks.spawn_once("http", async { server.await.map_err(|e| Box::new(e) as TaskError) });
         tracing::info!(%address, "listening");
         let start = boot::read(&db, &clock, &cancel).await?;
@@ -166,7 +171,6 @@ impl Daemon {
         // The lease outlives everything that writes as leader.
         let lease_cancel = CancellationToken::new();
         let mut lease_tasks = Supervisor::new(lease_cancel.clone());
-        let wake = Arc::new(Notify::new());
         let (keeper, leadership) = lease::lease(db.clone(), instance, LeaseOptions::default());
         let keeper = keeper.waking(Arc::clone(&wake));
         lease_tasks.spawn_once("lease", keep_lease(keeper, lease_cancel.clone()));
