@@ -25,6 +25,7 @@ pub mod sinks;
 pub mod store;
 pub mod supervisor;
 pub mod telemetry;
+pub mod telling;
 pub mod token;
 
 /// What this program calls itself towards servers.
