@@ -132,6 +132,7 @@ pub fn open_after(transitions: &[Transition]) -> Vec<OpenIncident> {
             fired_at: None,
             notified_at: None,
             reminders: 0,
+            flapping: false,
             acknowledged: false,
             peak: told.peak,
             evidence: told.evidence.clone(),

@@ -100,6 +100,7 @@ impl Engine {
             fired_at: incident.fired_at,
             notified_at: incident.notified_at,
             reminders: incident.reminders,
+            flapping: incident.flapping,
             acknowledged: incident.acknowledged,
             peak: incident.peak.max(highest),
             evidence: group.evidence.render(reading.errors, reading.runs),
