@@ -6,6 +6,7 @@
 
 pub mod alerting;
 pub mod backoff;
+pub mod backtest;
 pub mod cli;
 pub mod clock;
 pub mod config;
