@@ -133,7 +133,8 @@ begin
   if since is null or until is null or not isfinite(since) or not isfinite(until) or since >= until then
     raise exception 'since: must be before until' using errcode = '22023';
   elsif by_text or step_seconds % 60 <> 0 then
-    if until - since > interval '24 hours' then
+    -- A range of a day that was widened to whole steps is still one of a day.
+    if until - since > interval '24 hours' + make_interval(secs => 2 * least(step_seconds, 3600)) then
       raise exception '%: the range must be at most 24 hours', case when by_text then 'filters.text' else 'step_seconds' end
         using errcode = '22023', hint = 'Texts and single seconds are read from the errors themselves.';
     end if;
@@ -252,7 +253,10 @@ declare
   width constant interval := make_interval(secs => step);
   first constant timestamptz := date_bin(width, since, '2000-01-01+00');
   whole constant timestamptz := date_bin(width, until, '2000-01-01+00');
-  before constant timestamptz := first - (whole - first);
+  raw constant boolean := coalesce(filters ->> 'text', '') <> '' or coalesce(filters, '{}') ? 'fingerprint';
+  -- Where single errors must be read, no more than a day of them is.
+  compares constant boolean := not raw or until - since <= interval '12 hours';
+  before constant timestamptz := case when compares then first - (whole - first) else first end;
   ratio_since constant timestamptz := greatest(first, whole - interval '24 hours');
   condition constant text := error_tracking.event_filter(filters);
   current bigint; rest bigint; previous bigint; recent bigint; ratio_errors bigint; runs bigint; incidents jsonb;
@@ -260,10 +264,8 @@ begin
   execute format('select coalesce(sum(e.count) filter (where e.bucket >= %1$L and e.bucket < %2$L), 0), '
       'coalesce(sum(e.count) filter (where e.bucket >= %2$L), 0), coalesce(sum(e.count) filter (where e.bucket < %1$L), 0), '
       'coalesce(sum(e.count) filter (where e.bucket >= %6$L), 0) from %3$s where e.bucket >= %4$L and e.bucket < %7$L %5$s',
-    first, whole, case when coalesce(filters ->> 'text', '') = '' and not coalesce(filters, '{}') ? 'fingerprint'
-      then error_tracking.event_source(filters, since, until, step)
-      -- The previous period is read as well, so a range of half a day is the most here.
-      else error_tracking.event_source(filters, before, until, step) end, before, condition, ratio_since, until)
+    first, whole, error_tracking.event_source(filters, case when raw then before else since end, until, step), before, condition,
+    ratio_since, until)
     into current, rest, previous, ratio_errors;
   execute format('select count(*) from public.error_metrics e where e."timestamp" > now() - interval ''1 minute'' %s', condition) into recent;
   select coalesce(sum(r.runs), 0) into runs from error_tracking.runs_started(ratio_since, until, filters) r;
@@ -275,7 +277,8 @@ begin
       || case when filters ->> 'project' is null then '' else error_tracking.event_filter(jsonb_build_object('project', filters -> 'project')) end
     into incidents;
   return jsonb_build_object('since', first, 'until', until, 'errors', current + rest, 'per_minute_now', recent,
-    'compared', jsonb_build_object('until', whole, 'current', current, 'previous', previous),
+    'compared', jsonb_build_object('until', whole, 'current', current,
+      'previous', case when compares then previous end),
     'ratio', jsonb_build_object('since', ratio_since, 'errors', ratio_errors, 'runs', runs),
     'incidents', incidents, 'complete_through', error_tracking.complete_through());
 end $$;
