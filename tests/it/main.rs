@@ -4,6 +4,7 @@ mod api;
 mod availability;
 mod command_line;
 mod crash_points;
+mod dashboard_data;
 mod delivery;
 mod docs;
 mod events;
