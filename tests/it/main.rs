@@ -5,6 +5,7 @@ mod command_line;
 mod crash_points;
 mod delivery;
 mod docs;
+mod equality;
 mod events;
 mod faults;
 mod feed;
