@@ -32,7 +32,7 @@ impl Instance {
         let mut none = Vec::new();
         engine.step(engine.now(), Input::Rules(rules), &mut none);
         let back = engine.rules_needing_history().iter().map(|(_, span)| *span).max();
-        let since = now - back.unwrap_or_default();
+        let since = former_until.map_or(now, |until| until.min(now)) - back.unwrap_or_default();
         for row in table {
             if checkpoint.contains(row.seq) && row.timestamp >= since {
                 engine.step(row.received_at, Input::Replay(row), &mut none);
@@ -55,11 +55,7 @@ impl Instance {
             return false;
         }
         if !self.present {
-            self.present = true;
-            self.engine.step(row.received_at, Input::ReplayRuns(&[]), out);
-            if let Some(until) = self.former_until.take() {
-                self.lead(until, stored, out);
-            }
+            self.arrive(row.received_at, stored, out);
         }
         let input = if self.leads { Input::Event(row) } else { Input::Replay(row) };
         self.engine.step(row.received_at, input, out);
@@ -68,10 +64,21 @@ impl Instance {
 
     /// A read has brought everything that was committed before `now`.
     pub fn complete(&mut self, now: Timestamp, stored: &[Transition], out: &mut Vec<Transition>) {
-        self.present = true;
+        if !self.present {
+            self.arrive(now, stored, out);
+        }
         let input = if self.leads { Input::Tick } else { Input::ReplayRuns(&[]) };
         self.engine.step(now, input, out);
-        if let Some(until) = self.former_until.take() {
+    }
+
+    /// Comes from history to the present: where it leads, to where its predecessor ended, so that what
+    /// fell due while nobody ran is decided at its own instant.
+    fn arrive(&mut self, now: Timestamp, stored: &[Transition], out: &mut Vec<Transition>) {
+        self.present = true;
+        let former = self.former_until.take();
+        let arrived = former.map_or(now, |until| until.min(now));
+        self.engine.step(arrived, Input::ReplayRuns(&[]), out);
+        if let Some(until) = former {
             self.lead(until, stored, out);
         }
     }

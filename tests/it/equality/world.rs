@@ -37,8 +37,13 @@ pub struct World {
     last: i64,
     xid: u64,
     checkpoint: RangeSet,
-    /// A row that was committed late is not in the checkpoint yet.
-    late: bool,
+    /// The end of an incident is newer than the checkpoint.
+    must_save: bool,
+    /// Whether transactions may stay open for long; else whether instances may end. A new instance
+    /// knows of a row when it was received, and not when it was committed, so a world has one or the other.
+    long_transactions: bool,
+    /// Nobody leads, since then.
+    dead_since: Option<Timestamp>,
     told: Vec<Transition>,
     written: HashSet<(Uuid, &'static str, Timestamp)>,
     leader: Instance,
@@ -56,6 +61,7 @@ impl World {
         let start = |former| Instance::start(rules.clone(), &[], &checkpoint, former, BASE);
         let (mut leader, standby) = (start(Some(BASE)), start(None));
         leader.complete(BASE, &[], &mut Vec::new());
+        let long_transactions = random.random_bool(0.3);
         Self {
             random,
             now: BASE + Span::from_millis(123),
@@ -67,7 +73,9 @@ impl World {
             last: 0,
             xid: 0,
             checkpoint,
-            late: false,
+            must_save: false,
+            long_transactions,
+            dead_since: None,
             told: Vec::new(),
             written: HashSet::new(),
             leader,
@@ -86,7 +94,16 @@ impl World {
             8 => self.random.random_range(0..40_000),
             _ => 130_000,
         };
+        if millis > 1_000 && self.dead_since.is_none() {
+            // A leader that runs reads every 250 ms and saves every second.
+            self.read();
+            self.save();
+        }
         self.now = self.now + Span::from_millis(millis);
+        if self.dead_since.is_some() && self.random.random_bool(0.7) {
+            return self.insert();
+        }
+        self.come_back();
         match self.random.random_range(0..100) {
             0..45 => self.insert(),
             45..60 => self.read(),
@@ -94,8 +111,8 @@ impl World {
             65..72 => self.commit_late(),
             72..80 => self.follow(),
             80..88 => self.save(),
-            88..92 => self.crash(),
-            92..95 => self.take_over(),
+            88..92 if !self.long_transactions => self.crash(),
+            92..95 if !self.long_transactions => self.take_over(),
             _ if changing => self.change_rules(),
             _ => self.read(),
         }
@@ -124,11 +141,12 @@ impl World {
         self.note(&format!("{count} rows up to {}, fate {fate}", self.last));
         match fate {
             0 => {}
-            1 => self.open.extend(rows),
+            1 if self.long_transactions => self.open.extend(rows),
             _ => {
                 // A row that the socket brings while an older one waits for a read would be known
                 // before it: that is another order, and so another history.
-                let socket = self.random.random_bool(0.5) && self.unread() == 0;
+                let runs = self.dead_since.is_none();
+                let socket = runs && self.random.random_bool(0.5) && self.unread() == 0;
                 self.table.extend(rows.iter().cloned());
                 self.table.sort_by_key(|row| row.seq);
                 if socket {
@@ -142,7 +160,6 @@ impl World {
     fn commit_late(&mut self) {
         self.read();
         let rows = mem::take(&mut self.open);
-        self.late |= !rows.is_empty();
         self.note(&format!("{} rows committed late", rows.len()));
         self.table.extend(rows);
         self.table.sort_by_key(|row| row.seq);
@@ -214,23 +231,34 @@ impl World {
             self.checkpoint.insert(range);
         }
         self.leader.ledger.saved(&batch.ranges);
-        self.late = false;
+        self.must_save = false;
     }
 
-    /// The leader dies and is started again.
+    /// The leader dies.
     fn crash(&mut self) {
-        if self.late {
-            // Its row would be known from when it was received on, and not from when it was committed.
+        if self.must_save {
+            // An incident that ended a moment ago would begin again with the rows before its end.
             self.save();
         }
-        self.note("crash");
-        self.restarts += 1;
-        let former = self.leader.engine.now();
-        let rules = self.rules.clone();
-        self.leader = Instance::start(rules, &self.table, &self.checkpoint, Some(former), self.now);
-        if self.random.random_bool(0.5) {
+        let until = self.leader.engine.now();
+        let known = self.leader.ledger.accounted();
+        if self.table.iter().any(|row| !known.contains(row.seq) && row.received_at <= until) {
             self.read();
         }
+        self.note("crash");
+        self.now = self.now + Span::from_millis(1);
+        self.dead_since = Some(self.leader.engine.now() + Span::from_micros(1));
+    }
+
+    /// The leader is started again, if it is dead, and reads at once.
+    fn come_back(&mut self) {
+        let Some(former) = self.dead_since.take() else { return };
+        self.note("start");
+        self.restarts += 1;
+        let rules = self.rules.clone();
+        self.leader = Instance::start(rules, &self.table, &self.checkpoint, Some(former), self.now);
+        self.read();
+        self.save();
     }
 
     /// The leader stops in order, and the standby goes on; another standby starts.
@@ -275,6 +303,7 @@ impl World {
                     "{} {} {} rule {rule} at {at}",
                     told.kind, told.level, told.group_key
                 ));
+                self.must_save |= told.state == IncidentState::Resolved;
                 self.told.push(told);
             }
         }
@@ -282,6 +311,7 @@ impl World {
 
     /// Everything is read, and time goes on until every window is empty.
     pub fn end(&mut self) -> Timestamp {
+        self.come_back();
         self.commit_late();
         self.now = self.now + Span::from_secs(900);
         self.read();
