@@ -43,7 +43,7 @@ fn core(told: &Transition) -> impl PartialEq + std::fmt::Debug + use<> {
 
 /// Plays the world of `seed` and compares; returns how many rows, restarts and decisions there were.
 fn play(seed: u64, changing: bool) -> [usize; 3] {
-    let mut world = World::new(StdRng::seed_from_u64(seed));
+    let mut world = World::new(StdRng::seed_from_u64(seed), changing);
     for _ in 0..STEPS {
         world.act(changing);
     }

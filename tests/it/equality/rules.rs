@@ -7,7 +7,7 @@ use rand::{Rng as _, rngs::StdRng};
 use uuid::Uuid;
 
 /// A rule whose thresholds the few rows of a world often cross.
-pub fn rule(random: &mut StdRng, id: u128) -> Rule {
+pub fn rule(random: &mut StdRng, id: u128, keeps_firing: bool) -> Rule {
     let mut seconds = |most: i64| {
         Span::from_secs(if random.random_bool(0.4) { 0 } else { random.random_range(1..most) })
     };
@@ -37,16 +37,21 @@ pub fn rule(random: &mut StdRng, id: u128) -> Rule {
             .random_bool(0.5)
             .then(|| lowest * f64::from(random.random_range(1..4)) / 4.0),
         pending,
-        keep_firing,
+        keep_firing: if keeps_firing { keep_firing } else { Span::ZERO },
         reminder,
     }
 }
 
 /// The rules after a person has changed some of them; some go, some come.
-pub fn changed(random: &mut StdRng, rules: &[Rule], next: &mut u128) -> Vec<Rule> {
+pub fn changed(
+    random: &mut StdRng,
+    rules: &[Rule],
+    next: &mut u128,
+    keeps_firing: bool,
+) -> Vec<Rule> {
     let mut changed = Vec::new();
     for old in rules {
-        let new = rule(random, old.id.as_u128());
+        let new = rule(random, old.id.as_u128(), keeps_firing);
         changed.push(match random.random_range(0..6) {
             0 => continue,
             1 => {
@@ -59,7 +64,7 @@ pub fn changed(random: &mut StdRng, rules: &[Rule], next: &mut u128) -> Vec<Rule
     }
     if changed.is_empty() || random.random_bool(0.3) {
         *next += 1;
-        changed.push(rule(random, *next));
+        changed.push(rule(random, *next, keeps_firing));
     }
     changed
 }

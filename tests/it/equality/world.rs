@@ -42,6 +42,9 @@ pub struct World {
     /// Whether transactions may stay open for long; else whether instances may end. A new instance
     /// knows of a row when it was received, and not when it was committed, so a world has one or the other.
     long_transactions: bool,
+    /// Whether rules may have keep-firing periods. A new instance cannot know which of the past's rules
+    /// a value was below, so where rules change and instances end, they have none.
+    keeps_firing: bool,
     /// Nobody leads, since then.
     dead_since: Option<Timestamp>,
     told: Vec<Transition>,
@@ -54,14 +57,16 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(mut random: StdRng) -> Self {
+    pub fn new(mut random: StdRng, changing: bool) -> Self {
+        let long_transactions = random.random_bool(0.3);
+        let keeps_firing = long_transactions || !changing;
         let count = random.random_range(1..5);
-        let rules: Vec<Rule> = (1..=count).map(|id| rules::rule(&mut random, id)).collect();
+        let rules: Vec<Rule> =
+            (1..=count).map(|id| rules::rule(&mut random, id, keeps_firing)).collect();
         let checkpoint = RangeSet::default();
         let start = |former| Instance::start(rules.clone(), &[], &checkpoint, former, BASE);
         let (mut leader, standby) = (start(Some(BASE)), start(None));
         leader.complete(BASE, &[], &mut Vec::new());
-        let long_transactions = random.random_bool(0.3);
         Self {
             random,
             now: BASE + Span::from_millis(123),
@@ -75,6 +80,7 @@ impl World {
             checkpoint,
             must_save: false,
             long_transactions,
+            keeps_firing,
             dead_since: None,
             told: Vec::new(),
             written: HashSet::new(),
@@ -278,8 +284,15 @@ impl World {
 
     fn change_rules(&mut self) {
         self.read();
+        // What is counted again after a crash is decided by the rules of then.
+        self.save();
         self.follow();
-        let changed = rules::changed(&mut self.random, &self.rules, &mut self.next_rule);
+        let changed = rules::changed(
+            &mut self.random,
+            &self.rules,
+            &mut self.next_rule,
+            self.keeps_firing,
+        );
         self.note(&format!("rules {changed:?}"));
         self.rules = changed;
         self.steps.push(Step::Rules(self.now, self.rules.clone()));
@@ -347,6 +360,7 @@ impl World {
     pub fn reference(&self, until: Timestamp) -> Vec<Transition> {
         let (mut engine, mut told) = (Engine::new(), Vec::new());
         engine.step(BASE, Input::Rules(self.first_rules.clone()), &mut told);
+        engine.step(BASE, Input::HistoryComplete { rule_id: None }, &mut told);
         let mut known = Vec::new();
         for step in &self.steps {
             match step {
