@@ -7,6 +7,7 @@ mod crash_points;
 mod dashboard_data;
 mod delivery;
 mod docs;
+mod equality;
 mod events;
 mod faults;
 mod feed;
