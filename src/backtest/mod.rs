@@ -12,7 +12,5 @@ mod series;
 mod suggestion;
 
 pub use evaluation::{Evaluation, Outcome};
-pub use report::{
-    ChannelRef, IncidentLine, MessageCount, Point, Report, Suggestion, Thresholds,
-};
+pub use report::{ChannelRef, IncidentLine, MessageCount, Point, Report, Suggestion, Thresholds};
 pub use run::{Request, RunError, replay, run};

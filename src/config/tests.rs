@@ -1,5 +1,6 @@
 use super::{
-    Credentials, Database, Environment, Feed, Http, Notify, Problems, Reader, Supabase, Telemetry, Upkeep, variables, Api,
+    Api, Credentials, Database, Environment, Feed, Http, Notify, Problems, Reader, Supabase,
+    Telemetry, Upkeep, variables,
 };
 
 /// A section, the variables it reads, and how its value or its problems begin.

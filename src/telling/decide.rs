@@ -97,7 +97,10 @@ pub fn tell<'a>(
         TransitionKind::Resolved => {
             Telling { told: knows.iter().copied().collect(), ..Telling::default() }
         }
-        TransitionKind::Firing | TransitionKind::Escalated | TransitionKind::Reminder => {
+        TransitionKind::Firing
+        | TransitionKind::Escalated
+        | TransitionKind::Reminder
+        | TransitionKind::Flapping => {
             let wants = policy.channels(case.rule_id).filter(|b| b.min_level <= case.level);
             let channels: Vec<Uuid> = wants.map(|binding| binding.channel_id).collect();
             if channels.is_empty() {

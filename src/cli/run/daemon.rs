@@ -22,7 +22,8 @@ use crate::{
     cli::wiring,
     clock::Clock,
     config::{
-    Credentials, Database, Environment, Feed, Http, Instance, Notify as NotifyConfig, Problems, Supabase, Upkeep, Api,
+        Api, Credentials, Database, Environment, Feed, Http, Instance, Notify as NotifyConfig,
+        Problems, Supabase, Upkeep,
     },
     error::Error,
     feed::{self, FeedHandle, FeedOptions, FeedStatus},
