@@ -3,6 +3,7 @@
 mod availability;
 mod command_line;
 mod crash_points;
+mod dashboard_data;
 mod delivery;
 mod docs;
 mod events;
