@@ -1,7 +1,7 @@
 //! Random rules and rows of a small world, so that they often meet.
 
 use meshhook_errors::model::{
-    ErrorEvent, Filter, GroupField, Metric, Rule, Severity, Source, Span, Timestamp,
+    ErrorEvent, Filter, GroupField, Metric, NoData, Rule, Severity, Source, Span, Timestamp,
 };
 use rand::{Rng as _, rngs::StdRng};
 use uuid::Uuid;
@@ -39,6 +39,8 @@ pub fn rule(random: &mut StdRng, id: u128, keeps_firing: bool) -> Rule {
         pending,
         keep_firing: if keeps_firing { keep_firing } else { Span::ZERO },
         reminder,
+        no_data: NoData::Keep,
+        flap: None,
     }
 }
 

@@ -289,12 +289,8 @@ impl World {
         // What is counted again after a crash is decided by the rules of then.
         self.save();
         self.follow();
-        let changed = rules::changed(
-            &mut self.random,
-            &self.rules,
-            &mut self.next_rule,
-            self.keeps_firing,
-        );
+        let changed =
+            rules::changed(&mut self.random, &self.rules, &mut self.next_rule, self.keeps_firing);
         self.note(&format!("rules {changed:?}"));
         self.rules = changed;
         self.steps.push(Step::Rules(self.now, self.rules.clone()));
