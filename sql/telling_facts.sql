@@ -15,7 +15,7 @@ with wanted as materialized (
   select i.incident_id, i.rule_id, i.project_id, i.group_key, i.level, i.state = 'firing' as firing,
          coalesce((
            select jsonb_agg(distinct n.channel_id) from public.alert_notifications n
-            where n.incident_id = i.incident_id and n.transition in ('firing', 'escalated', 'reminder')
+            where n.incident_id = i.incident_id and n.transition in ('firing', 'escalated', 'reminder', 'flapping')
               and n.state in ('waiting', 'sending', 'sent')), '[]') as told,
          coalesce((
            select jsonb_agg(jsonb_build_object('channel_id', h.channel_id, 'kind', h.kind, 'until', h.until))

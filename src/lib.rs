@@ -6,6 +6,7 @@
 
 pub mod alerting;
 pub mod backoff;
+pub mod backtest;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -19,6 +20,7 @@ pub mod model;
 pub mod notify;
 pub mod realtime;
 pub mod rest;
+pub mod retention;
 #[cfg(feature = "dev")]
 pub mod sinks;
 pub mod store;

@@ -28,7 +28,7 @@ pub struct Held {
     /// The channel.
     pub channel_id: Uuid,
     /// What it is told later, if it still holds true: firing, or escalated where the channel knows
-    /// of the incident. A reminder is never owed.
+    /// of the incident. A reminder and the news of flapping are never owed.
     pub owed: Option<TransitionKind>,
 }
 
@@ -107,7 +107,10 @@ pub fn tell<'a>(
         TransitionKind::Resolved => {
             Telling { told: knows.iter().copied().collect(), ..Telling::default() }
         }
-        TransitionKind::Firing | TransitionKind::Escalated | TransitionKind::Reminder => {
+        TransitionKind::Firing
+        | TransitionKind::Escalated
+        | TransitionKind::Reminder
+        | TransitionKind::Flapping => {
             let wants = policy.channels(case.rule_id).filter(|b| b.min_level <= case.level);
             let channels: Vec<Uuid> = wants.map(|binding| binding.channel_id).collect();
             if channels.is_empty() {
@@ -122,7 +125,8 @@ pub fn tell<'a>(
                 let owed = match kind {
                     TransitionKind::Reminder => None,
                     _ if first => Some(TransitionKind::Firing),
-                    _ => Some(kind),
+                    TransitionKind::Escalated => Some(kind),
+                    _ => None,
                 };
                 Held { channel_id, owed }
             });

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use meshhook_errors::{
     engine::batch,
-    model::{ErrorEvent, Filter, GroupField, GroupKey, Metric, Rule, Span, Timestamp},
+    model::{ErrorEvent, Filter, GroupField, GroupKey, Metric, NoData, Rule, Span, Timestamp},
 };
 use sqlx::Row as _;
 use uuid::Uuid;
@@ -111,6 +111,8 @@ async fn evaluated(fleet: &Fleet, rule_id: Uuid) -> Histories {
         pending: Span::ZERO,
         keep_firing: Span::ZERO,
         reminder: Span::ZERO,
+        no_data: NoData::Keep,
+        flap: None,
     };
     let rows = sqlx::query(
         "select seq, error_id, \"timestamp\", received_at, error_type, fingerprint \
