@@ -20,6 +20,7 @@ pub mod model;
 pub mod notify;
 pub mod realtime;
 pub mod rest;
+pub mod rules_file;
 #[cfg(feature = "dev")]
 pub mod sinks;
 pub mod store;
