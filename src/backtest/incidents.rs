@@ -59,18 +59,15 @@ impl Incidents {
     /// All incidents in order of their beginning; `open` is how those that are not over stand.
     pub fn finish(mut self, open: &[(OpenIncident, f64)]) -> Vec<IncidentLine> {
         for (incident, value) in open {
-            if let Some((_, line)) = self
-                .place
-                .get(&incident.incident_id)
-                .and_then(|place| self.lines.get_mut(*place))
+            if let Some((_, line)) =
+                self.place.get(&incident.incident_id).and_then(|place| self.lines.get_mut(*place))
             {
                 line.value = *value;
                 line.peak = line.peak.max(incident.peak);
             }
         }
-        self.lines.sort_by(|(_, a), (_, b)| {
-            (a.started_at, &a.group).cmp(&(b.started_at, &b.group))
-        });
+        self.lines
+            .sort_by(|(_, a), (_, b)| (a.started_at, &a.group).cmp(&(b.started_at, &b.group)));
         self.lines.into_iter().map(|(_, line)| line).collect()
     }
 

@@ -15,6 +15,7 @@ mod check;
 mod dev;
 mod healthcheck;
 mod manual;
+mod prune;
 mod reconcile;
 mod report;
 pub mod run;
@@ -52,6 +53,8 @@ enum Command {
     Secret(channels::SecretArguments),
     /// Send a marked test message to a channel.
     SendTest(channels::TestArguments),
+    /// Delete what is older than its retention.
+    Prune(prune::Arguments),
     /// Ask the instance on this machine whether it lives, for containers.
     Healthcheck(healthcheck::Arguments),
     /// Print completions for a shell.
@@ -87,6 +90,7 @@ impl Cli {
             Command::Token(arguments) => token::execute(&arguments, &environment),
             Command::Secret(arguments) => channels::set_secret(arguments, &environment).await,
             Command::SendTest(arguments) => channels::send_test(arguments, &environment).await,
+            Command::Prune(arguments) => prune::execute(arguments, &environment).await,
             Command::Healthcheck(arguments) => healthcheck::execute(arguments, &environment).await,
             Command::Completions(arguments) => manual::completions(&arguments, Self::command()),
             Command::Man(arguments) => manual::manual(&arguments, Self::command()),

@@ -24,12 +24,7 @@ pub struct Playback {
 impl Playback {
     /// A playback of `rules` from `start` to `until`, over `runs` in order of `started_at`.
     #[must_use]
-    pub fn new(
-        rules: Vec<Rule>,
-        runs: Vec<RunCount>,
-        start: Timestamp,
-        until: Timestamp,
-    ) -> Self {
+    pub fn new(rules: Vec<Rule>, runs: Vec<RunCount>, start: Timestamp, until: Timestamp) -> Self {
         let mut told = Vec::new();
         let mut engine = Engine::new();
         engine.step(start, Input::Rules(rules), &mut told);

@@ -18,6 +18,7 @@ pub mod live;
 pub mod outbox;
 pub mod pool;
 pub mod reconcile;
+pub mod retention;
 pub mod rollup;
 pub mod rules;
 pub mod runs;

@@ -1,10 +1,13 @@
 //! Integration tests: one binary, one module per area, real Postgres, HTTP, websockets and SMTP.
 
+mod api;
 mod availability;
 mod command_line;
 mod crash_points;
+mod dashboard_data;
 mod delivery;
 mod docs;
+mod equality;
 mod events;
 mod faults;
 mod feed;
@@ -14,5 +17,6 @@ mod matrix;
 mod notify;
 mod pipeline;
 mod realtime_client;
+mod retention;
 mod schema;
 mod support;
