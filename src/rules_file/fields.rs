@@ -68,6 +68,11 @@ const SEVERITIES: &[&str] = &["low", "medium", "high"];
 const GROUPS: &[&str] =
     &["project", "workflow", "source", "error_type", "severity", "fingerprint"];
 
+const BURN_WINDOWS: &str = r#"[
+    {"long_seconds": 3600, "short_seconds": 300, "factor": 14.4, "level": "critical"},
+    {"long_seconds": 21600, "short_seconds": 1800, "factor": 6, "level": "critical"},
+    {"long_seconds": 259200, "short_seconds": 21600, "factor": 1, "level": "warning"}]"#;
+
 /// Every field but `channels`, in the order in which files are written.
 pub const FIELDS: &[Field] = &[
     field("name", "name", Kind::Text, "null", "What people call it; unique in its project."),
@@ -131,6 +136,69 @@ pub const FIELDS: &[Field] = &[
         Kind::Span,
         "14400",
         "Repeat the message this often until somebody acknowledges; 0s never repeats it.",
+    ),
+    field(
+        "no_data",
+        "no_data",
+        Kind::Word(&["keep", "resolve", "alert"]),
+        "\"keep\"",
+        "What becomes of a ratio or burn rate over too few runs.",
+    ),
+    field(
+        "quiet_days",
+        "quiet_days",
+        Kind::Whole,
+        "0",
+        "new_group: a group that comes back after so many days is new again; 0 never.",
+    ),
+    field(
+        "compare",
+        "compare_seconds",
+        Kind::Span,
+        "86400",
+        "change: how much earlier the other window lies, 1d or 7d.",
+    ),
+    field(
+        "min_count",
+        "min_count",
+        Kind::Whole,
+        "10",
+        "change: with fewer errors than this in the window the rule does not fire.",
+    ),
+    field(
+        "objective",
+        "objective",
+        Kind::Number,
+        "null",
+        "burn_rate: the share of runs without error that is aimed at, as in 0.995.",
+    ),
+    field(
+        "burn_windows",
+        "burn_windows",
+        Kind::BurnWindows,
+        BURN_WINDOWS,
+        "burn_rate: pairs of windows; a pair fires when both burn the budget factor times too fast.",
+    ),
+    field(
+        "absence_of",
+        "absence_of",
+        Kind::Word(&["errors", "runs"]),
+        "\"errors\"",
+        "absence: what is waited for.",
+    ),
+    field(
+        "flap_count",
+        "flap_count",
+        Kind::Whole,
+        "0",
+        "An incident that began and ended so many times in flap_period is held open; 0 never.",
+    ),
+    field(
+        "flap_period",
+        "flap_seconds",
+        Kind::Span,
+        "3600",
+        "The period for flap_count, and how long a flapping incident must stay away.",
     ),
 ];
 
