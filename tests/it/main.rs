@@ -15,6 +15,7 @@ mod ledger_concurrency;
 mod masking;
 mod matrix;
 mod notify;
+mod operate;
 mod pipeline;
 mod realtime_client;
 mod retention;
