@@ -123,7 +123,6 @@ impl Writer {
                 }
                 Err(error) => error,
             };
-            eprintln!("XXX {error:?}");
             tracing::warn!(%error, transitions = transitions.len(), "decisions could not be stored yet; trying again");
             if cancel.is_cancelled() {
                 // They are decided again after the restart, from the same rows.
