@@ -16,6 +16,7 @@ mod ledger_concurrency;
 mod masking;
 mod matrix;
 mod notify;
+mod operate;
 mod pipeline;
 mod realtime_client;
 mod retention;

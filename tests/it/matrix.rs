@@ -213,7 +213,14 @@ async fn functions_may_be_called_by_those_who_should() {
         let token = token(&site, role);
         for (function, expected) in listed.iter().zip(&words[1..]) {
             let arguments = match *function {
-                "acknowledge_incident" => json!({"incident_id": world::id(0x400, 'A')}),
+                "acknowledge_incident" | "silence_incident" => {
+                    json!({"incident_id": world::id(0x400, 'A')})
+                }
+                "comment_incident" => json!({"incident_id": world::id(0x400, 'A'), "note": "n"}),
+                "expire_silence" => json!({"silence_id": world::id(0x400, 'A')}),
+                "ignore_group" | "reopen_group" | "resolve_group" => {
+                    json!({"project_id": project('A'), "fingerprint": world::id(0x400, 'A')})
+                }
                 "error_role" => json!({"project_id": project('A')}),
                 _ => json!({}),
             };

@@ -326,6 +326,7 @@ async fn empty_tables(admin: &PgPool) {
         "truncate public.error_metrics, public.error_groups, public.error_rate_minutes, \
            public.error_rate_hours, public.error_rates_live, public.alert_rules, \
            public.alert_channels, public.alert_rule_channels, public.alert_silences, \
+           public.alert_quiet_hours, public.alert_inhibitions, public.alert_held_back, \
            public.alert_incidents, public.alert_incident_events, public.alert_notifications, \
            public.error_tracker_status, public.error_access, error_tracking.channel_secrets cascade; \
          update error_tracking.leases set holder = null, expires_at = '-infinity'; \
