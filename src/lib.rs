@@ -25,6 +25,7 @@ pub mod retention;
 pub mod sinks;
 pub mod store;
 pub mod supervisor;
+pub mod system;
 pub mod telemetry;
 pub mod telling;
 pub mod token;

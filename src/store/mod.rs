@@ -24,6 +24,7 @@ pub mod rules;
 pub mod runs;
 pub mod secrets;
 pub mod status;
+pub mod system;
 
 pub use error::{ErrorKind, StoreError};
 pub use lease::Fence;

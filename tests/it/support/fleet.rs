@@ -66,6 +66,7 @@ impl Fleet {
             ("ALLOW_PRIVATE_DESTINATIONS", "127.0.0.0/8".to_owned()),
             ("ALLOW_PLAINTEXT", "true".to_owned()),
             ("HTTP_LISTEN", "127.0.0.1:0".to_owned()),
+            ("SYSTEM_ALERT_CHANNELS", "none".to_owned()),
         ];
         let slack = HttpSink::start().await.expect("a sink");
         let hook = HttpSink::start().await.expect("a sink");

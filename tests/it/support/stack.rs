@@ -123,6 +123,8 @@ impl Stack {
             ("HTTP_LISTEN", "127.0.0.1:0".to_owned()),
             ("DASHBOARD_URL", "https://meshhook.example.com".to_owned()),
             ("INSTANCE_NAME", "test".to_owned()),
+            // Tests that are about them name the channels.
+            ("SYSTEM_ALERT_CHANNELS", "none".to_owned()),
         ];
         let mut stack = match switch("TEST_SUPABASE_URL") {
             Some(url) if db.is_none() => Self::given(&url, slack, webhook, mail).await,
