@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 NODE_MIN := 20
 
-.PHONY: help setup dev smoke test campaign bench fmt lint doc deny clean
+.PHONY: help setup dev smoke test campaign soak bench fmt lint doc deny clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,9 @@ test: setup ## All tests but the campaign, the database ones on the system's Pos
 
 campaign: setup ## Kills, takeovers and misbehaving servers: about 5 minutes on a quiet machine.
 	cargo test -p meshhook-errors --test it -- availability:: crash_points:: faults:: ledger_concurrency::
+
+soak: setup ## Writers, faults, kills and takeovers for SOAK_MINUTES minutes (10); the last line is the balance as JSON.
+	@cargo test --quiet -p meshhook-errors --test soak
 
 bench: setup ## Benchmarks in release mode.
 	cargo bench --workspace

@@ -73,6 +73,11 @@ impl Fleet {
         Self { admin: db.admin().await, slack, hook, variables, folder, _db: db }
     }
 
+    /// Sets a variable of the instances that are started from now on.
+    pub fn set(&mut self, name: &'static str, value: &str) {
+        self.variables.push((name, value.to_owned()));
+    }
+
     /// Starts an instance; `crash` is what `CRASH_POINT` says.
     pub fn spawn(&self, name: &str, crash: Option<&str>) -> Process {
         let log = self.folder.join(format!("{name}.log"));

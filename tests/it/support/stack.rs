@@ -211,6 +211,12 @@ impl Stack {
         self.local.as_ref().map(|(supabase, _)| supabase.faults())
     }
 
+    /// Connections as superuser, to a local database.
+    pub async fn superuser(&self) -> PgPool {
+        let (_, db) = self.local.as_ref().expect("the local server");
+        pool(&db.superuser_url).await
+    }
+
     /// The variables of a daemon of this deployment.
     pub fn variables(&self) -> Variables {
         self.variables.clone()
