@@ -36,7 +36,8 @@ async fn without_realtime_slack_hears_within_a_second() {
     for round in 1..=ROUNDS {
         let delays = measure(&stack, round).await;
         let at = |share: usize| delays[(delays.len() * share).div_ceil(100) - 1];
-        let figures = [50, 90, 99, 100].map(|share| format!("p{share} {} ms", at(share).as_millis()));
+        let figures =
+            [50, 90, 99, 100].map(|share| format!("p{share} {} ms", at(share).as_millis()));
         println!("realtime off, commit to Slack, round {round}: {}", figures.join(", "));
         best = best.min(at(99));
         if best < P99 {

@@ -11,6 +11,7 @@ mod equality;
 mod events;
 mod faults;
 mod feed;
+mod guarantees;
 mod latency;
 mod ledger_concurrency;
 mod masking;
