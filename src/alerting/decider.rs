@@ -342,7 +342,7 @@ impl Decider {
             }
         };
         let incidents = open.iter().map(|open| open.incident.clone()).collect();
-        let _ = decisions.send(Batch::Open(open)).await;
+        let _ = decisions.send(Batch::Open { fence: tenure.fence, incidents: open }).await;
         self.candidate = None;
         self.fence = Some(tenure.fence);
         let hold = Input::Hold { until: tenure.former_until };
