@@ -214,6 +214,7 @@ async fn functions_may_be_called_by_those_who_should() {
         for (function, expected) in listed.iter().zip(&words[1..]) {
             let arguments = match *function {
                 "acknowledge_incident" => json!({"incident_id": world::id(0x400, 'A')}),
+                "error_report" => json!({"events": []}),
                 "error_role" => json!({"project_id": project('A')}),
                 _ => json!({}),
             };
