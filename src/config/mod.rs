@@ -13,5 +13,5 @@ pub mod variables;
 pub use environment::{Environment, Problem, Problems, Reader};
 pub use sections::{
     Api, Credentials, Database, Feed, Http, Instance, LogFormat, Notify, Reporter, Supabase,
-    Telemetry,
+    Telemetry, Upkeep,
 };

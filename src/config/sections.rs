@@ -287,6 +287,31 @@ impl Instance {
     }
 }
 
+/// What an instance does beside counting and telling.
+#[derive(Clone, Debug)]
+pub struct Upkeep {
+    /// Whether the leader deletes what is older than its retention.
+    pub prunes: bool,
+    /// What the leader asks now and then while all is well; its path is as good as a password.
+    pub dead_mans_ping: Option<SecretString>,
+}
+
+impl Upkeep {
+    /// Reads `RETENTION` and `DEAD_MANS_PING_URL`.
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let ping = urls::address(reader, &var::DEAD_MANS_PING_URL, ("http", "https"));
+        let prunes = match reader.text(&var::RETENTION)?.as_str() {
+            "leader" => true,
+            "off" => false,
+            _ => {
+                reader.problem(&var::RETENTION, "must be leader or off");
+                return None;
+            }
+        };
+        Some(Self { prunes, dead_mans_ping: ping.map(|url| url.to_string().into()) })
+    }
+}
+
 /// What a log line looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {

@@ -60,7 +60,7 @@ grant execute on function public.error_report(jsonb) to authenticated, error_rep
 
 -- Series ----------------------------------------------------------------------------------------------
 
-create or replace function public.error_series(
+create or replace function public.error_counts(
   unit text, since timestamptz, until timestamptz, sources text[] default null, types text[] default null,
   severities text[] default null, workflows uuid[] default null, projects uuid[] default null
 ) returns jsonb
@@ -91,11 +91,11 @@ begin
     into series using since, until, sources, types, severities, workflows, projects;
   return coalesce(series, '[]');
 end $$;
-comment on function public.error_series(text, timestamptz, timestamptz, text[], text[], text[], uuid[], uuid[]) is
+comment on function public.error_counts(text, timestamptz, timestamptz, text[], text[], text[], uuid[], uuid[]) is
   'Errors per minute, hour or day (UTC) that the caller may see, from the rollups: [[start, low, medium, high], …], without those that have none. A type without a dot is a class and stands for all of its details.';
-revoke all on function public.error_series(text, timestamptz, timestamptz, text[], text[], text[], uuid[], uuid[])
+revoke all on function public.error_counts(text, timestamptz, timestamptz, text[], text[], text[], uuid[], uuid[])
   from public, anon, authenticated, error_reporter, error_daemon;
-grant execute on function public.error_series(text, timestamptz, timestamptz, text[], text[], text[], uuid[], uuid[])
+grant execute on function public.error_counts(text, timestamptz, timestamptz, text[], text[], text[], uuid[], uuid[])
   to authenticated, service_role;
 
 commit;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{
     boot::{self, LateProbe},
+    pulse::{self, Pulse},
     reconcile::{self, Reconciled, Reconciler},
     reporting::{self, Reporting},
     socket,
@@ -22,7 +23,7 @@ use crate::{
     clock::Clock,
     config::{
         Api, Credentials, Database, Environment, Feed, Http, Instance, Notify as NotifyConfig,
-        Problems, Supabase,
+        Problems, Supabase, Upkeep,
     },
     error::Error,
     feed::{self, FeedHandle, FeedOptions, FeedStatus},
@@ -31,6 +32,7 @@ use crate::{
     model::Span,
     notify::{Dispatcher, DispatcherSettings, Mandate},
     realtime::{RealtimeClient, RealtimeHandle, Timing},
+    retention,
     store::{Db, outbox::Outbox},
     supervisor::{Supervisor, TaskError},
     telemetry::Metrics,
@@ -66,10 +68,16 @@ pub struct Settings {
     pub feed: Feed,
     /// Which instance this is.
     pub instance: Instance,
+    /// What it does beside.
+    pub upkeep: Upkeep,
     /// Every wait of the socket; not read from the environment.
     pub socket: Timing,
     /// How often counts are compared with the table; not read from the environment.
     pub reconcile_every: Duration,
+    /// How often old rows are deleted; not read from the environment.
+    pub prune_every: Duration,
+    /// How often the dead man's ping goes out; not read from the environment.
+    pub ping_every: Duration,
     /// The life of the daemon's own tokens; not read from the environment.
     pub token_life: Span,
 }
@@ -89,6 +97,7 @@ impl Settings {
         let api = Api::read(&mut reader);
         let feed = Feed::read(&mut reader);
         let instance = Instance::read(&mut reader);
+        let upkeep = Upkeep::read(&mut reader);
         let all = (|| {
             Some(Self {
                 database: database?,
@@ -99,8 +108,11 @@ impl Settings {
                 api: api?,
                 feed: feed?,
                 instance: instance?,
+                upkeep: upkeep?,
                 socket: Timing::default(),
                 reconcile_every: reconcile::EVERY,
+                prune_every: retention::EVERY,
+                ping_every: pulse::EVERY,
                 token_life: wiring::DAEMON_TOKEN_LIFE,
             })
         })();
@@ -235,6 +247,19 @@ impl Daemon {
             found,
         };
         once(&mut tasks, "reconcile", reconciler.run(cancel.clone()));
+        if settings.upkeep.prunes {
+            let (db, leadership) = (db.clone(), leadership.clone());
+            let (metrics, every) = (metrics.clone(), settings.prune_every);
+            let pruning = retention::run(db, leadership, metrics, every, cancel.clone());
+            once(&mut tasks, "retention", pruning);
+        }
+        if let Some(address) = settings.upkeep.dead_mans_ping {
+            let (leadership, metrics) = (leadership.clone(), metrics.clone());
+            let (every, probe) = (settings.ping_every, probe.probe());
+            let pulse = Pulse { address, every, leadership, probe, metrics };
+            let client = reqwest::Client::builder().build().map_err(Error::failed)?;
+            once(&mut tasks, "dead man's ping", pulse.run(client, cancel.clone()));
+        }
         let reporting = Reporting {
             instance,
             name: settings.instance.name,

@@ -112,6 +112,9 @@ impl Table {
 
 const TIME: &str = "2026-01-01T00:00:00Z";
 
+/// The number of `error_group_hours`, by which its rows are known.
+const GROUP_HOURS: u32 = 64;
+
 /// Every table of the matrix.
 pub fn tables() -> Vec<Table> {
     let rate =
@@ -230,6 +233,16 @@ pub fn tables() -> Vec<Table> {
             |_| json!({"kind": "key_is", "pattern": "matrixnew"}),
             json!({"note": "n"}),
         ),
+        table(
+            GROUP_HOURS,
+            "error_group_hours",
+            "bucket",
+            |tenant| {
+                json!({"fingerprint": id(0x202, tenant), "source": "worker",
+            "error_type": "execution", "severity": "low", "count": 1})
+            },
+            json!({"count": 2}),
+        ),
     ]
 }
 
@@ -277,6 +290,12 @@ pub async fn reset(site: &RestSite) {
              insert into public.alert_rules (rule_id, project_id, name, warning) values ('{}', {p}, 'r', 5);
              insert into public.alert_channels (channel_id, project_id, name, kind) values ('{}', {p}, 'c', 'slack'), ('{}', {p}, 'd', 'slack');",
             k(1), k(2), id(0x202, tenant), k(1), k(3), k(4), k(5), k(6), k(7), id(0x108, tenant),
+        ));
+        let group_hours = tables.iter().find(|table| table.n == GROUP_HOURS).expect("the table");
+        script.push_str(&format!(
+            "insert into public.error_group_hours values ('{}', {p}, null, '{}', 'worker', 'execution', 'low', 1);",
+            group_hours.present(tenant),
+            id(0x202, tenant)
         ));
         script.push_str(&format!(
             "insert into public.alert_channels (channel_id, project_id, name, kind) values ('{0}', {p}, 'e', 'slack');

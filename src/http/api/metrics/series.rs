@@ -69,7 +69,7 @@ pub async fn read(caller: &Caller, wanted: &Wanted, unit: Unit) -> Result<Series
         "workflows": some(wanted.workflows.iter().map(ToString::to_string).collect()),
         "projects": some(wanted.projects.iter().map(ToString::to_string).collect()),
     });
-    let counted: Vec<Counted> = caller.call("error_series", &arguments).await?;
+    let counted: Vec<Counted> = caller.call("error_counts", &arguments).await?;
     Ok(filled(unit, (from, to), &counted))
 }
 
