@@ -11,7 +11,7 @@ mod run;
 mod series;
 mod suggestion;
 
-pub use messages::{Mail, Restraints, Sent, count, deliver};
 pub use evaluation::{Evaluation, Outcome};
+pub use messages::{Mail, Restraints, Sent, count, deliver};
 pub use report::{ChannelRef, IncidentLine, MessageCount, Point, Report, Suggestion, Thresholds};
 pub use run::{Request, RunError, replay, run};
