@@ -199,7 +199,7 @@ async fn functions_may_be_called_by_those_who_should() {
     let listed: Vec<&str> = lines.next().unwrap().split_whitespace().collect();
     let found: Vec<String> = sqlx::query_scalar(
         "select proname::text from pg_proc where pronamespace = 'public'::regnamespace and prokind in ('f', 'p')
-            and prosrc ~ 'error_tracking|error_access|error_metrics|alert_' order by proname",
+            and prosrc ~ 'error_tracking|error_access|error_metrics|error_rate|alert_' order by proname",
     )
     .fetch_all(&site.admin)
     .await
@@ -214,6 +214,7 @@ async fn functions_may_be_called_by_those_who_should() {
         for (function, expected) in listed.iter().zip(&words[1..]) {
             let arguments = match *function {
                 "acknowledge_incident" => json!({"incident_id": world::id(0x400, 'A')}),
+                "error_counts" => json!({"unit": "day", "since": "2026-01-01", "until": "2026-01-02"}),
                 "error_report" => json!({"events": []}),
                 "error_role" => json!({"project_id": project('A')}),
                 _ => json!({}),
