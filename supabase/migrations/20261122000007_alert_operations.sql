@@ -27,11 +27,12 @@ begin
       return false;
     end if;
     for value in select e from jsonb_array_elements_text(given) e where e is not null loop
-      if not case field
+      -- In parentheses, because the first bare then would end the condition.
+      if not (case field
         when 'source' then value in ('worker', 'webhook', 'system')
         when 'severity' then value in ('low', 'medium', 'high')
         when 'error_type' then value ~ '^(system|execution|input)(\.[a-z0-9_-]+)*$'
-        else error_tracking.is_uuid(value) end then
+        else error_tracking.is_uuid(value) end) then
         return false;
       end if;
     end loop;
