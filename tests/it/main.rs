@@ -18,5 +18,6 @@ mod notify;
 mod pipeline;
 mod realtime_client;
 mod retention;
+mod scenarios;
 mod schema;
 mod support;
