@@ -22,6 +22,7 @@ mod operate;
 mod pipeline;
 mod realtime_client;
 mod retention;
+mod scenarios;
 mod schema;
 mod soak;
 mod soak_briefly;
