@@ -1,6 +1,6 @@
 //! The engine over a finished table: what would have happened, for back-tests and comparisons.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, iter::Peekable, vec};
 
 use uuid::Uuid;
 
@@ -9,12 +9,78 @@ use crate::model::{
     ErrorEvent, IncidentState, OpenIncident, Rule, Timestamp, Transition, TransitionKind,
 };
 
+/// The engine over a finished table, one row after the other, for histories too long for memory.
+///
+/// Runs are taken as known from the instant they started, events from the instant they were received;
+/// at one instant runs come first. What lies after the end is not looked at.
+#[derive(Debug)]
+pub struct Playback {
+    engine: Engine,
+    runs: Peekable<vec::IntoIter<RunCount>>,
+    until: Timestamp,
+    told: Vec<Transition>,
+}
+
+impl Playback {
+    /// A playback of `rules` from `start` to `until`, over `runs` in order of `started_at`.
+    #[must_use]
+    pub fn new(rules: Vec<Rule>, runs: Vec<RunCount>, start: Timestamp, until: Timestamp) -> Self {
+        let mut told = Vec::new();
+        let mut engine = Engine::new();
+        engine.step(start, Input::Rules(rules), &mut told);
+        Self { engine, runs: runs.into_iter().peekable(), until, told }
+    }
+
+    /// Takes the next event, in order of `received_at` and `seq`.
+    pub fn event(&mut self, event: &ErrorEvent) {
+        if event.received_at <= self.until {
+            self.runs_through(event.received_at);
+            self.engine.step(event.received_at, Input::Event(event), &mut self.told);
+        }
+    }
+
+    /// Moves on to `now` without an event, so that [`Playback::engine`] tells how things stood then.
+    /// Changes no decision.
+    pub fn advance(&mut self, now: Timestamp) {
+        let now = now.min(self.until);
+        self.runs_through(now);
+        self.engine.step(now, Input::Tick, &mut self.told);
+    }
+
+    /// The engine as it stands.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// What was decided since it was last taken.
+    #[must_use]
+    pub fn told(&self) -> &[Transition] {
+        &self.told
+    }
+
+    /// Takes what was decided since it was last taken, in the order of decision.
+    pub fn take_told(&mut self) -> Vec<Transition> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// Goes on to the end.
+    pub fn finish(&mut self) {
+        self.advance(self.until);
+    }
+
+    fn runs_through(&mut self, now: Timestamp) {
+        while let Some(run) = self.runs.next_if(|run| run.started_at <= now) {
+            self.engine.step(run.started_at, Input::Runs(&[run]), &mut self.told);
+        }
+    }
+}
+
 /// All transitions that `rules` would have decided over `events` (in order of `received_at` and `seq`)
 /// and `runs` (in order of `started_at`), had they run live from the first of these until `until`.
 ///
-/// Runs are taken as known from the instant they started, events from the instant they were received;
-/// at one instant runs come first. What lies after `until` is not looked at. The order of transitions
-/// is that of time, then rule and group key.
+/// It is a [`Playback`] of what is in memory. The order of transitions is that of time, then rule and
+/// group key.
 #[must_use]
 pub fn evaluate(
     rules: Vec<Rule>,
@@ -24,20 +90,12 @@ pub fn evaluate(
 ) -> Vec<Transition> {
     let first = [events.first().map(|e| e.received_at), runs.first().map(|r| r.started_at)];
     let start = first.into_iter().flatten().min().unwrap_or(until).min(until);
-    let mut out = Vec::new();
-    let mut engine = Engine::new();
-    engine.step(start, Input::Rules(rules), &mut out);
-    let mut runs = runs.iter().take_while(|run| run.started_at <= until).peekable();
-    for event in events.iter().take_while(|event| event.received_at <= until) {
-        while let Some(run) = runs.next_if(|run| run.started_at <= event.received_at) {
-            engine.step(run.started_at, Input::Runs(&[*run]), &mut out);
-        }
-        engine.step(event.received_at, Input::Event(event), &mut out);
+    let mut playback = Playback::new(rules, runs.to_vec(), start, until);
+    for event in events {
+        playback.event(event);
     }
-    for run in runs {
-        engine.step(run.started_at, Input::Runs(&[*run]), &mut out);
-    }
-    engine.step(until, Input::Tick, &mut out);
+    playback.finish();
+    let mut out = playback.take_told();
     sort(&mut out);
     out
 }
@@ -69,6 +127,7 @@ pub fn open_after(transitions: &[Transition]) -> Vec<OpenIncident> {
             fired_at: None,
             notified_at: None,
             reminders: 0,
+            flapping: false,
             acknowledged: false,
             peak: told.peak,
             evidence: told.evidence.clone(),

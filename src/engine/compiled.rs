@@ -116,7 +116,8 @@ impl Compiled {
     #[inline]
     pub fn read(&self, errors: u64, runs: Option<u64>) -> Reading {
         let (runs, value) = match self.rule.metric {
-            Metric::Count => (None, Some(float(errors))),
+            Metric::Count | Metric::NewGroup { .. } => (None, Some(float(errors))),
+            Metric::Change { .. } | Metric::BurnRate(_) | Metric::Absence { .. } => (None, None),
             Metric::Rate => (None, Some(float(errors) / self.minutes())),
             Metric::Ratio { min_runs } => {
                 let runs = runs.unwrap_or(0);
@@ -168,9 +169,9 @@ impl Compiled {
     )]
     fn attention_of(&self, threshold: f64) -> u64 {
         let errors = match self.rule.metric {
-            Metric::Count => threshold,
+            Metric::Count | Metric::NewGroup { .. } => threshold,
             Metric::Rate => threshold * self.minutes(),
-            Metric::Ratio { .. } => 0.0,
+            _ => 0.0,
         };
         // One less than computed, so that rounding can only make us look too early.
         (errors.ceil() as u64).saturating_sub(1)

@@ -187,6 +187,7 @@ impl Tracker {
             samples: self.recent(),
             first_seen: seen.then_some(self.first_seen),
             last_seen: seen.then_some(self.last_seen),
+            detail: None,
         }
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Incident {
     pub fired_at: Option<Timestamp>,
     pub notified_at: Option<Timestamp>,
     pub reminders: u32,
+    /// Whether it came and went too often and is held open until it stays away.
+    pub flapping: bool,
     pub acknowledged: bool,
     pub peak: f64,
 }
@@ -91,6 +93,7 @@ impl Incident {
             fired_at: None,
             notified_at: None,
             reminders: 0,
+            flapping: false,
             acknowledged: false,
             peak: 0.0,
         }
@@ -108,6 +111,7 @@ impl Incident {
             fired_at: open.fired_at,
             notified_at: open.notified_at,
             reminders: open.reminders,
+            flapping: open.flapping,
             acknowledged: open.acknowledged,
             peak: open.peak,
         }
@@ -231,6 +235,8 @@ pub(super) fn judge(
         let kind = if first { TransitionKind::Escalated } else { TransitionKind::Deescalated };
         if first {
             (incident.peak_level, incident.notified_at) = (Level::Critical, Some(at));
+            // Whoever took it in hand did not know how bad it would be.
+            incident.acknowledged = false;
         }
         say(incident.tell(moment, kind, rule.threshold(Level::Critical)));
     } else if !critical

@@ -87,6 +87,7 @@ pub fn incident(kind: MessageKind, metric: MetricKind) -> IncidentFacts {
             samples: vec![Uuid::from_u128(101), Uuid::from_u128(102)],
             first_seen: Some(SINCE - Span::from_secs(200)),
             last_seen: Some(SINCE),
+            detail: None,
         },
     }
 }

@@ -85,7 +85,7 @@ fn rows(facts: &NotificationFacts, incident: &IncidentFacts) -> Vec<(&'static st
             rows.push(("Lasted", lasted));
             rows.push(("Peak", amount(incident.rule.metric, incident.peak)));
         }
-        MessageKind::Escalated | MessageKind::Reminder => {
+        MessageKind::Escalated | MessageKind::Reminder | MessageKind::Flapping => {
             rows.push(("Lasting", lasted));
             rows.push(("Peak", amount(incident.rule.metric, incident.peak)));
         }

@@ -38,7 +38,9 @@ struct Payload<'a> {
 pub fn body(id: Uuid, facts: &NotificationFacts) -> String {
     use super::MessageKind as Kind;
     let name = match facts.transition {
-        Kind::Firing | Kind::Escalated | Kind::Reminder | Kind::Resolved => "incident",
+        Kind::Firing | Kind::Escalated | Kind::Reminder | Kind::Flapping | Kind::Resolved => {
+            "incident"
+        }
         Kind::ChannelBroken | Kind::Test => "notification",
     };
     let payload = Payload {

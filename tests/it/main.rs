@@ -1,11 +1,14 @@
 //! Integration tests: one binary, one module per area, real Postgres, HTTP, websockets and SMTP.
 
+mod api;
 mod availability;
 mod command_line;
 mod crash_points;
 mod dashboard_data;
 mod delivery;
+mod deployment;
 mod docs;
+mod equality;
 mod events;
 mod faults;
 mod feed;
@@ -15,5 +18,6 @@ mod matrix;
 mod notify;
 mod pipeline;
 mod realtime_client;
+mod retention;
 mod schema;
 mod support;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{
     boot::{self, LateProbe},
+    pulse::{self, Pulse},
     reconcile::{self, Reconciled, Reconciler},
     reporting::{self, Reporting},
     socket,
@@ -21,8 +22,8 @@ use crate::{
     cli::wiring,
     clock::Clock,
     config::{
-        Credentials, Database, Environment, Feed, Http, Instance, Notify as NotifyConfig, Problems,
-        Supabase,
+        Api, Credentials, Database, Environment, Feed, Http, Instance, Notify as NotifyConfig,
+        Problems, Supabase, Upkeep,
     },
     error::Error,
     feed::{self, FeedHandle, FeedOptions, FeedStatus},
@@ -31,6 +32,7 @@ use crate::{
     model::Span,
     notify::{Dispatcher, DispatcherSettings, Mandate},
     realtime::{RealtimeClient, RealtimeHandle, Timing},
+    retention,
     store::{Db, outbox::Outbox},
     supervisor::{Supervisor, TaskError},
     telemetry::Metrics,
@@ -60,14 +62,22 @@ pub struct Settings {
     pub notify: NotifyConfig,
     /// The daemon's own server.
     pub http: Http,
+    /// Who may call its API.
+    pub api: Api,
     /// How often the table is read.
     pub feed: Feed,
     /// Which instance this is.
     pub instance: Instance,
+    /// What it does beside.
+    pub upkeep: Upkeep,
     /// Every wait of the socket; not read from the environment.
     pub socket: Timing,
     /// How often counts are compared with the table; not read from the environment.
     pub reconcile_every: Duration,
+    /// How often old rows are deleted; not read from the environment.
+    pub prune_every: Duration,
+    /// How often the dead man's ping goes out; not read from the environment.
+    pub ping_every: Duration,
     /// The life of the daemon's own tokens; not read from the environment.
     pub token_life: Span,
 }
@@ -84,8 +94,10 @@ impl Settings {
         let credentials = Credentials::read(&mut reader);
         let notify = NotifyConfig::read(&mut reader);
         let http = Http::read(&mut reader);
+        let api = Api::read(&mut reader);
         let feed = Feed::read(&mut reader);
         let instance = Instance::read(&mut reader);
+        let upkeep = Upkeep::read(&mut reader);
         let all = (|| {
             Some(Self {
                 database: database?,
@@ -93,10 +105,14 @@ impl Settings {
                 credentials: credentials?,
                 notify: notify?,
                 http: http?,
+                api: api?,
                 feed: feed?,
                 instance: instance?,
+                upkeep: upkeep?,
                 socket: Timing::default(),
                 reconcile_every: reconcile::EVERY,
+                prune_every: retention::EVERY,
+                ping_every: pulse::EVERY,
                 token_life: wiring::DAEMON_TOKEN_LIFE,
             })
         })();
@@ -129,7 +145,7 @@ impl Daemon {
         let minter =
             wiring::daemon_minter(&settings.credentials, settings.token_life, clock.clone())?;
         let mut realtime = wiring::realtime_config(&settings.supabase)?;
-        realtime.timing = settings.socket;
+        realtime.timing = settings.socket.clone();
         let (client, socket_handle) =
             RealtimeClient::new(realtime, minter).map_err(Error::failed)?;
         let parts = wiring::notify_parts(&settings.notify, clock.clone())?;
@@ -146,7 +162,9 @@ impl Daemon {
         let address = listener.local_addr().map_err(Error::failed)?;
         let mut tasks = Supervisor::new(cancel.clone());
         let probe = LateProbe::default();
-        let server = http::serve(listener, probe.probe(), metrics.clone(), cancel.clone());
+        let wake = Arc::new(Notify::new());
+        let api = wiring::api(&settings, &parts, &db, &clock, &wake)?;
+        let server = http::serve(listener, probe.probe(), metrics.clone(), api, cancel.clone());
         tasks.spawn_once("http", async { server.await.map_err(|e| Box::new(e) as TaskError) });
         tracing::info!(%address, "listening");
         let start = boot::read(&db, &clock, &cancel).await?;
@@ -154,7 +172,6 @@ impl Daemon {
         // The lease outlives everything that writes as leader.
         let lease_cancel = CancellationToken::new();
         let mut lease_tasks = Supervisor::new(lease_cancel.clone());
-        let wake = Arc::new(Notify::new());
         let (keeper, leadership) = lease::lease(db.clone(), instance, LeaseOptions::default());
         let keeper = keeper.waking(Arc::clone(&wake));
         lease_tasks.spawn_once("lease", keep_lease(keeper, lease_cancel.clone()));
@@ -230,6 +247,19 @@ impl Daemon {
             found,
         };
         once(&mut tasks, "reconcile", reconciler.run(cancel.clone()));
+        if settings.upkeep.prunes {
+            let (db, leadership) = (db.clone(), leadership.clone());
+            let (metrics, every) = (metrics.clone(), settings.prune_every);
+            let pruning = retention::run(db, leadership, metrics, every, cancel.clone());
+            once(&mut tasks, "retention", pruning);
+        }
+        if let Some(address) = settings.upkeep.dead_mans_ping {
+            let (leadership, metrics) = (leadership.clone(), metrics.clone());
+            let (every, probe) = (settings.ping_every, probe.probe());
+            let pulse = Pulse { address, every, leadership, probe, metrics };
+            let client = reqwest::Client::builder().build().map_err(Error::failed)?;
+            once(&mut tasks, "dead man's ping", pulse.run(client, cancel.clone()));
+        }
         let reporting = Reporting {
             instance,
             name: settings.instance.name,

@@ -2,6 +2,7 @@
 
 mod boot;
 mod daemon;
+mod pulse;
 mod reconcile;
 mod reporting;
 mod socket;

@@ -104,7 +104,7 @@ impl Reconciler {
         let hours = Hours::around(at - BACK, at);
         let mut reconciled = Reconciled { at, ..Reconciled::default() };
         for counted in Counted::ALL {
-            let compared = compare(&self.db, counted, hours, true, TIME_LIMIT).await?;
+            let compared = compare(&self.db, counted, hours, true, None, TIME_LIMIT).await?;
             if compared.difference > 0 {
                 reconciled.differences.push((counted, compared.difference));
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use meshhook_errors::{
     engine::batch,
-    model::{ErrorEvent, Filter, GroupField, GroupKey, Metric, Rule, Span, Timestamp},
+    model::{ErrorEvent, Filter, GroupField, GroupKey, Metric, NoData, Rule, Span, Timestamp},
 };
 use sqlx::Row as _;
 use uuid::Uuid;
@@ -75,8 +75,11 @@ async fn end_of_the_leader(fleet: &Fleet, running: &mut Vec<Process>, signal: &s
         fleet.confirmed().await;
     }
     leader.signal(signal);
-    fleet.leader_after(&leader.name).await;
+    let next = fleet.leader_after(&leader.name).await;
     leader.ended().await;
+    // Whoever takes over decides once it has counted what was committed before, all of it at one
+    // instant: an error that came in between would be part of that one value.
+    fleet.decides(&next).await;
 }
 
 async fn written(fleet: &Fleet) -> Histories {
@@ -111,6 +114,8 @@ async fn evaluated(fleet: &Fleet, rule_id: Uuid) -> Histories {
         pending: Span::ZERO,
         keep_firing: Span::ZERO,
         reminder: Span::ZERO,
+        no_data: NoData::Keep,
+        flap: None,
     };
     let rows = sqlx::query(
         "select seq, error_id, \"timestamp\", received_at, error_type, fingerprint \
