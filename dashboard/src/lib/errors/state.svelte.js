@@ -4,7 +4,7 @@
 import { goto } from '$app/navigation';
 import { page } from '$app/state';
 import { getContext, setContext } from 'svelte';
-import { rows, supabase } from './api.js';
+import { rpc, supabase } from './api.js';
 import { parseFilters, writeFilters } from './filters.js';
 import { Live } from './live.svelte.js';
 import { parseRange, writeRange } from './range.js';
@@ -16,11 +16,12 @@ import { Toasts } from './toasts.svelte.js';
 /** @typedef {import('./filters.js').Filters} Filters */
 /** @typedef {{ id: string, name: string }} Project */
 /** @typedef {{ id: string, project_id: string, name: string, slug: string, version: number }} Workflow */
-/** @typedef {{ user: { id: string, email?: string }, roles: import('./roles.js').Roles, projects: Project[], workflows: Workflow[], tracker: Tracker, serverNow: number, failed: string | null }} LayoutData */
+/** @typedef {{ user: { id: string, email?: string }, roles: import('./roles.js').Roles, projects: Project[], workflows: Workflow[], tracker: Tracker, failed: string | null }} LayoutData */
 
 /**
  * Health of the daemon as every page's banner needs it.
  * @typedef {object} Tracker
+ * @property {number} now The database's clock then, in milliseconds since 1970.
  * @property {string | null} heartbeat_at Latest heartbeat of any leader; null where none ever ran.
  * @property {string | null} complete_through
  * @property {number} open_holes
@@ -33,11 +34,20 @@ const CHECK_EVERY = 5_000;
 
 const KEY = Symbol('errors');
 
+/** Nothing is known of a tracker. @type {Tracker} */
+export const NO_TRACKER = {
+	now: 0,
+	heartbeat_at: null,
+	complete_through: null,
+	open_holes: 0,
+	problems: []
+};
+
 export class ErrorsState {
 	/** The clock that relative times follow, in milliseconds since 1970; moves once a second. */
 	now = $state(Date.now());
 	/** @type {Tracker} */
-	tracker = $state.raw({ heartbeat_at: null, complete_through: null, open_holes: 0, problems: [] });
+	tracker = $state.raw(/** @type {Tracker} */ (NO_TRACKER));
 	/** Whether the last look at the tracker's row failed. */
 	trackerUnknown = $state(false);
 
@@ -54,7 +64,7 @@ export class ErrorsState {
 	constructor(data) {
 		this.#data = data;
 		this.tracker = data().tracker;
-		this.#ahead = data().serverNow - Date.now();
+		this.#ahead = (data().tracker.now || Date.now()) - Date.now();
 	}
 
 	user = $derived.by(() => this.#data().user);
@@ -74,6 +84,11 @@ export class ErrorsState {
 	);
 	/** Nobody watches: no rate on any page is to be believed. */
 	trackerStale = $derived(this.heartbeatAge > STALE_AFTER);
+
+	/** The database's clock, as far as it is known, in milliseconds since 1970. */
+	serverNow() {
+		return Date.now() + this.#ahead;
+	}
 
 	/** Whether the caller may do something; without a project, whether anywhere. @param {Deed} deed @param {string | null} [project] */
 	may(deed, project) {
@@ -146,7 +161,10 @@ export class ErrorsState {
 
 	async checkTracker() {
 		try {
-			this.tracker = await readTracker(supabase());
+			const tracker = await readTracker(supabase());
+			this.#ahead = tracker.now - Date.now();
+			this.tracker = tracker;
+			this.now = Date.now();
 			this.trackerUnknown = false;
 		} catch {
 			this.trackerUnknown = true;
@@ -160,15 +178,14 @@ export class ErrorsState {
  * @returns {Promise<Tracker>}
  */
 export async function readTracker(client) {
-	const found = await rows(
-		client
-			.from('error_tracker_status')
-			.select('heartbeat_at, complete_through, open_holes, problems')
-			.eq('leader', true)
-			.order('heartbeat_at', { ascending: false })
-			.limit(1)
-	);
-	return found[0] ?? { heartbeat_at: null, complete_through: null, open_holes: 0, problems: [] };
+	const { now, leader } = await rpc('tracker_status', {}, { on: client });
+	return {
+		now: Date.parse(now),
+		heartbeat_at: leader?.heartbeat_at ?? null,
+		complete_through: leader?.complete_through ?? null,
+		open_holes: leader?.open_holes ?? 0,
+		problems: leader?.problems ?? []
+	};
 }
 
 /** @param {ErrorsState} state */
