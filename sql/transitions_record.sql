@@ -11,11 +11,11 @@ with given as materialized (
    where g.kind = 'dropped' and i.incident_id = g.incident_id and i.state = 'pending'
 ), written as (
   insert into public.alert_incidents as i (incident_id, rule_id, rule_name, project_id, group_key, state,
-    level, peak_level, started_at, fired_at, resolved_at, value, threshold, peak, evidence, notified_at, reminders)
+    level, peak_level, started_at, fired_at, resolved_at, value, threshold, peak, evidence, notified_at, reminders, flapping)
   select g.incident_id, r.rule_id, g.rule_name, g.project_id, g.group_key, g.state, g.level, g.level, g.started_at,
          case when g.kind = 'firing' then g.at end, case when g.kind = 'resolved' then g.at end,
          g.value, g.threshold, g.peak, g.evidence,
-         case when g.kind in ('firing', 'escalated', 'reminder') then g.at end, g.reminder
+         case when g.kind in ('firing', 'escalated', 'reminder', 'flapping') then g.at end, g.reminder, g.kind = 'flapping'
     from given g left join public.alert_rules r on r.rule_id = g.rule_id
    where g.kind <> 'dropped'
   on conflict (incident_id) do update set
@@ -24,7 +24,7 @@ with given as materialized (
     fired_at = coalesce(i.fired_at, excluded.fired_at), resolved_at = excluded.resolved_at,
     value = excluded.value, threshold = excluded.threshold, peak = greatest(i.peak, excluded.peak),
     evidence = excluded.evidence, notified_at = coalesce(excluded.notified_at, i.notified_at),
-    reminders = greatest(i.reminders, excluded.reminders), updated_at = clock_timestamp()
+    reminders = greatest(i.reminders, excluded.reminders), flapping = i.flapping or excluded.flapping, updated_at = clock_timestamp()
    where i.state <> 'resolved'
   returning i.incident_id, i.project_id
 ), time_line as (
@@ -53,7 +53,7 @@ with given as materialized (
     from written w join given g using (incident_id)
     join public.alert_rule_channels rc on rc.rule_id = g.rule_id
     join public.alert_channels c on c.channel_id = rc.channel_id and c.enabled
-   where g.kind in ('firing', 'escalated', 'reminder')
+   where g.kind in ('firing', 'escalated', 'reminder', 'flapping')
      and (rc.min_level = 'warning' or g.level = 'critical')
      and g.incident_id not in (select s.incident_id from silenced s)
   union all
@@ -61,7 +61,7 @@ with given as materialized (
   select w.incident_id, told.channel_id, w.project_id, g.kind, 0, g.facts
     from written w join given g using (incident_id)
     join (select distinct n.incident_id, n.channel_id from public.alert_notifications n
-           where n.transition in ('firing', 'escalated', 'reminder') and n.state in ('waiting', 'sending', 'sent')) told
+           where n.transition in ('firing', 'escalated', 'reminder', 'flapping') and n.state in ('waiting', 'sending', 'sent')) told
       using (incident_id)
    where g.kind = 'resolved'
   on conflict (incident_id, channel_id, transition, reminder) do nothing

@@ -166,6 +166,11 @@ impl Compiled {
         matches!(self.rule.metric, Metric::Change { .. })
     }
 
+    /// Whether its groups need more than a window and an incident.
+    pub fn is_special(&self) -> bool {
+        self.standing || self.is_change() || self.needs_runs()
+    }
+
     /// Whether an empty window always means that the value is below every threshold.
     pub fn empty_is_below(&self) -> bool {
         self.is_counted() || self.is_change()

@@ -76,7 +76,8 @@ impl Engine {
         self.counters.matched += 1;
         if found.ring.total() >= found.attention {
             // Whoever has further windows must be looked at with every event.
-            for ring in &mut found.further {
+            let special = found.special.as_mut();
+            for ring in special.into_iter().flat_map(|special| &mut special.further) {
                 ring.advance(now);
                 ring.add(event.timestamp, 1);
             }

@@ -95,6 +95,7 @@ fn sensible(mut rule: Rule) -> Rule {
         Metric::NewGroup { .. } => {
             (rule.warning, rule.critical, rule.resolve) = (Some(1.0), rule.critical, None);
             rule.critical = rule.critical.filter(|critical| *critical > 1.0);
+            rule.group_by.clear();
         }
         Metric::Change { .. } => {
             rule.group_by.retain(|field| *field != GroupField::Fingerprint);
