@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{Engine, Hit, Mode, compiled::Compiled, group::Parts, known::Meeting, window};
-use crate::model::{ErrorEvent, Metric, Transition};
+use crate::model::{ErrorEvent, GroupField, Metric, Transition};
 
 impl Engine {
     /// Counts an event under all rules.
@@ -56,7 +56,9 @@ impl Engine {
     fn is_news(&self, rule: &Compiled, event: &ErrorEvent) -> bool {
         let Metric::NewGroup { quiet } = rule.rule.metric else { return true };
         let awaited = || {
-            rule.awaited.get(&event.fingerprint).is_some_and(|since| {
+            let by_project = rule.fields.contains(&GroupField::Project);
+            let project = event.project_id.filter(|_| by_project);
+            rule.awaited.get(&(project, event.fingerprint)).is_some_and(|since| {
                 // With a threshold of one the incident began with the first error of the group.
                 rule.fire > 1.0 || self.now >= *since
             })

@@ -63,7 +63,9 @@ impl Engine {
                 self.by_id.get(&open.rule_id).and_then(|slot| self.rules.get_mut(*slot as usize));
             let print = open.group_key.get(GroupField::Fingerprint).and_then(|id| id.parse().ok());
             if let (Some(Some(rule)), Some(print)) = (rule, print) {
-                rule.awaited.insert(print, open.started_at);
+                let project = open.group_key.get(GroupField::Project);
+                let project = project.and_then(|id| id.parse().ok());
+                rule.awaited.insert((project, print), open.started_at);
             }
         }
     }

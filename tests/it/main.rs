@@ -8,6 +8,7 @@ mod docs;
 mod events;
 mod faults;
 mod feed;
+mod kinds;
 mod ledger_concurrency;
 mod masking;
 mod matrix;
