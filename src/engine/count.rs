@@ -54,7 +54,10 @@ impl Engine {
 
     /// Whether an event may begin a group under this rule: always, but for new groups, if it is new.
     fn is_news(&self, rule: &Compiled, event: &ErrorEvent) -> bool {
-        let Metric::NewGroup { quiet } = rule.rule.metric else { return true };
+        let Metric::NewGroup { quiet, since } = rule.rule.metric else { return true };
+        if since.is_some_and(|since| self.now < since) {
+            return false;
+        }
         let awaited = || {
             let by_project = rule.fields.contains(&GroupField::Project);
             let project = event.project_id.filter(|_| by_project);

@@ -37,8 +37,8 @@ impl Engine {
         let Some(group) = self.groups.get_mut(timer.group) else { return };
         if group.incident.is_none() {
             group.evidence.age(at, rule.rule.window.micros(), group.ring.oldest());
-            let watched =
-                self.passive && group.below_since.is_some_and(|since| at < since + rule.watch);
+            let watched = watches(rule, self.passive)
+                && group.below_since.is_some_and(|since| at < since + rule.watch);
             if group.ring.total() == 0 && !watched && !rule.standing {
                 self.drop_group(timer.group);
                 return;
@@ -255,7 +255,8 @@ pub(super) fn attention(rule: &Compiled, group: &Group, passive: bool) -> u64 {
 /// Whether groups without an incident must know since when they are below the resolve threshold: while
 /// somebody else decides, so that keep-firing periods go on where they were when we take over.
 fn watches(rule: &Compiled, passive: bool) -> bool {
-    passive && rule.watch.micros() > 0
+    // A new group without errors and without an incident is an old one: nothing may keep it.
+    passive && rule.watch.micros() > 0 && !rule.is_new_group()
 }
 
 /// When the group must be looked at next if nothing happens to it.

@@ -66,9 +66,9 @@ async fn the_table_and_the_model_refuse_the_same_rules() {
         (burn(1.0, 3_600, 2.0), "objective"),
         (burn(0.9, 3_600, 10.5), "burn_windows"),
         (burn(0.9, 240, 2.0), "burn_windows"),
-        (json!({"metric": "burn_rate", "objective": 0.9}), "window_seconds"),
+        (json!({"metric": "burn_rate", "objective": 0.99}), "window_seconds"),
         (
-            json!({"metric": "burn_rate", "objective": 0.9, "window_seconds": 2_592_000, "warning": 1}),
+            json!({"metric": "burn_rate", "objective": 0.99, "window_seconds": 2_592_000, "warning": 1}),
             "warning",
         ),
         (json!({"metric": "absence", "warning": 0.5}), "warning"),

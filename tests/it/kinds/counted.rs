@@ -29,6 +29,11 @@ async fn a_new_group_is_told_once_and_again_after_it_was_resolved() {
     reporter.insert_errors(&old(0, "an old acquaintance")).await.expect("errors");
     reporter.insert_errors(&old(45, "card declined")).await.expect("errors");
     assert!(told(&stack, "Warning: Novelty").await.contains("1 new error in 1 min"));
+    let declined = "select count(*) from public.alert_incidents where rule_id = $1 and group_key like \
+                    '%' || (select fingerprint::text from public.error_groups \
+                             where title = 'card declined') || '%'";
+    counted(&stack, 3).await;
+    assert_eq!(stack.number_of(declined, rule).await, 1, "it is this one, and not the old one");
 
     // The successor goes on with the incident, and the group is no longer new.
     let instance = restarted(&stack, instance).await;
