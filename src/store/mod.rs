@@ -11,6 +11,7 @@ pub mod channels;
 pub mod diagnose;
 pub mod error;
 pub mod feed;
+pub mod groups;
 pub mod held;
 pub mod history;
 pub mod incidents;

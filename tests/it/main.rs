@@ -13,6 +13,7 @@ mod events;
 mod faults;
 mod feed;
 mod guarantees;
+mod kinds;
 mod latency;
 mod ledger_concurrency;
 mod masking;
