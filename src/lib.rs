@@ -21,6 +21,7 @@ pub mod notify;
 pub mod realtime;
 pub mod rest;
 pub mod retention;
+pub mod rules_file;
 #[cfg(feature = "dev")]
 pub mod sinks;
 pub mod store;

@@ -12,5 +12,6 @@ mod series;
 mod suggestion;
 
 pub use evaluation::{Evaluation, Outcome};
+pub use messages::{Mail, Restraints, Sent, count, deliver};
 pub use report::{ChannelRef, IncidentLine, MessageCount, Point, Report, Suggestion, Thresholds};
 pub use run::{Request, RunError, replay, run};

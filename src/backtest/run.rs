@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     evaluation::{Evaluation, Outcome},
-    messages,
+    messages::{Restraints, count, deliver},
     report::{ChannelRef, Report, Thresholds},
     suggestion::suggest,
 };
@@ -27,6 +27,8 @@ pub struct Request {
     pub rule: Rule,
     /// Its channels.
     pub channels: Vec<ChannelRef>,
+    /// What may keep people from being told.
+    pub restraints: Restraints,
     /// From when on.
     pub from: Timestamp,
     /// Until when; the present where this lies in the future.
@@ -57,8 +59,10 @@ pub async fn run(db: &Db, request: &Request, limit: Duration) -> Result<Report, 
     let Outcome { transitions, incidents, dropped, series, samples, too_late, .. } = outcome;
     let suggestion = request.suggest.then(|| suggest(&request.rule.metric, &samples));
     let incidents_total = incidents.len();
+    let Request { rule, channels, restraints, from, .. } = request;
+    let mail = deliver(rule, &transitions, channels, restraints, to);
     Ok(Report {
-        messages: messages::count(&transitions, &request.channels, request.from),
+        messages: count(&mail, channels, *from),
         incidents: incidents.into_iter().take(Report::MOST_INCIDENTS).collect(),
         incidents_total,
         dropped,

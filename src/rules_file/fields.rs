@@ -61,12 +61,15 @@ const fn field(
     Field { name, column, kind, default, help }
 }
 
-const METRICS: &[&str] =
-    &["count", "rate", "ratio", "new_group", "change", "burn_rate", "absence"];
+const METRICS: &[&str] = &["count", "rate", "ratio", "new_group", "change", "burn_rate", "absence"];
 const SOURCES: &[&str] = &["worker", "webhook", "system"];
 const SEVERITIES: &[&str] = &["low", "medium", "high"];
-const GROUPS: &[&str] =
-    &["project", "workflow", "source", "error_type", "severity", "fingerprint"];
+const GROUPS: &[&str] = &["project", "workflow", "source", "error_type", "severity", "fingerprint"];
+
+const BURN_WINDOWS: &str = r#"[
+    {"long_seconds": 3600, "short_seconds": 300, "factor": 14.4, "level": "critical"},
+    {"long_seconds": 21600, "short_seconds": 1800, "factor": 6, "level": "critical"},
+    {"long_seconds": 259200, "short_seconds": 21600, "factor": 1, "level": "warning"}]"#;
 
 /// Every field but `channels`, in the order in which files are written.
 pub const FIELDS: &[Field] = &[
@@ -90,7 +93,13 @@ pub const FIELDS: &[Field] = &[
         "[]",
         "Count only these types, as in execution (with all its details) or execution.timeout.",
     ),
-    field("severities", "severities", Kind::Words(SEVERITIES), "[]", "Count only these severities."),
+    field(
+        "severities",
+        "severities",
+        Kind::Words(SEVERITIES),
+        "[]",
+        "Count only these severities.",
+    ),
     field("workflow_ids", "workflow_ids", Kind::Ids, "[]", "Count only these workflow versions."),
     field(
         "message_contains",
@@ -107,7 +116,13 @@ pub const FIELDS: &[Field] = &[
         "One incident per distinct combination of these.",
     ),
     field("window", "window_seconds", Kind::Span, "300", "Whole minutes from 1m to 30d."),
-    field("warning", "warning", Kind::Number, "null", "The rule warns when the value reaches this."),
+    field(
+        "warning",
+        "warning",
+        Kind::Number,
+        "null",
+        "The rule warns when the value reaches this.",
+    ),
     field("critical", "critical", Kind::Number, "null", "The rule is critical from here on."),
     field("resolve", "resolve", Kind::Number, "null", "The incident resolves below this."),
     field("min_runs", "min_runs", Kind::Whole, "20", "A share of fewer runs says nothing."),
@@ -131,6 +146,69 @@ pub const FIELDS: &[Field] = &[
         Kind::Span,
         "14400",
         "Repeat the message this often until somebody acknowledges; 0s never repeats it.",
+    ),
+    field(
+        "no_data",
+        "no_data",
+        Kind::Word(&["keep", "resolve", "alert"]),
+        "\"keep\"",
+        "What becomes of a ratio or burn rate over too few runs.",
+    ),
+    field(
+        "quiet_days",
+        "quiet_days",
+        Kind::Whole,
+        "0",
+        "new_group: a group that comes back after so many days is new again; 0 never.",
+    ),
+    field(
+        "compare",
+        "compare_seconds",
+        Kind::Span,
+        "86400",
+        "change: how much earlier the other window lies, 1d or 7d.",
+    ),
+    field(
+        "min_count",
+        "min_count",
+        Kind::Whole,
+        "10",
+        "change: with fewer errors than this in the window the rule does not fire.",
+    ),
+    field(
+        "objective",
+        "objective",
+        Kind::Number,
+        "null",
+        "burn_rate: the share of runs without error that is aimed at, as in 0.995.",
+    ),
+    field(
+        "burn_windows",
+        "burn_windows",
+        Kind::BurnWindows,
+        BURN_WINDOWS,
+        "burn_rate: pairs of windows; a pair fires when both burn the budget factor times too fast.",
+    ),
+    field(
+        "absence_of",
+        "absence_of",
+        Kind::Word(&["errors", "runs"]),
+        "\"errors\"",
+        "absence: what is waited for.",
+    ),
+    field(
+        "flap_count",
+        "flap_count",
+        Kind::Whole,
+        "0",
+        "An incident that began and ended so many times in flap_period is held open; 0 never.",
+    ),
+    field(
+        "flap_period",
+        "flap_seconds",
+        Kind::Span,
+        "3600",
+        "The period for flap_count, and how long a flapping incident must stay away.",
     ),
 ];
 
