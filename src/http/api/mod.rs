@@ -10,9 +10,12 @@
 
 mod body;
 mod caller;
+mod channels;
 mod document;
+mod interactivity;
 mod layers;
 mod limits;
+mod links;
 mod problem;
 mod state;
 
@@ -28,6 +31,9 @@ use utoipa_axum::router::OpenApiRouter;
 /// Every area's routes, with their description.
 fn areas() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(document::head())
+        .merge(channels::routes())
+        .merge(interactivity::routes())
+        .merge(links::routes())
 }
 
 /// The OpenAPI 3.1 description of everything under `/api`.
