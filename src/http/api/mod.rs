@@ -12,10 +12,12 @@ mod body;
 mod caller;
 mod channels;
 mod document;
+mod events;
 mod interactivity;
 mod layers;
 mod limits;
 mod links;
+mod metrics;
 mod problem;
 mod state;
 
@@ -32,8 +34,10 @@ use utoipa_axum::router::OpenApiRouter;
 fn areas() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(document::head())
         .merge(channels::routes())
+        .merge(events::routes())
         .merge(interactivity::routes())
         .merge(links::routes())
+        .merge(metrics::routes())
 }
 
 /// The OpenAPI 3.1 description of everything under `/api`.

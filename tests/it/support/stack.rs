@@ -123,6 +123,8 @@ impl Stack {
             ("HTTP_LISTEN", "127.0.0.1:0".to_owned()),
             ("DASHBOARD_URL", "https://meshhook.example.com".to_owned()),
             ("INSTANCE_NAME", "test".to_owned()),
+            // Tests that are about them name the channels.
+            ("SYSTEM_ALERT_CHANNELS", "none".to_owned()),
         ];
         let mut stack = match switch("TEST_SUPABASE_URL") {
             Some(url) if db.is_none() => Self::given(&url, slack, webhook, mail).await,
@@ -209,6 +211,12 @@ impl Stack {
         self.local.as_ref().map(|(supabase, _)| supabase.faults())
     }
 
+    /// Connections as superuser, to a local database.
+    pub async fn superuser(&self) -> PgPool {
+        let (_, db) = self.local.as_ref().expect("the local server");
+        pool(&db.superuser_url).await
+    }
+
     /// The variables of a daemon of this deployment.
     pub fn variables(&self) -> Variables {
         self.variables.clone()
@@ -287,6 +295,19 @@ impl Stack {
         let claims = Claims { role: "authenticated".to_owned(), issuer: String::new(), extra };
         let token = self.signer().mint(&claims, Span::from_secs(600), Clock::system().now());
         self.post_with(token.expect("a token").expose_secret(), path, body).await
+    }
+
+    /// A token of this role with further claims, which holds for an hour from now on, or ended so many
+    /// seconds ago where `life` is negative.
+    pub fn token(&self, role: &str, extra: &[(&str, String)], life: i64) -> String {
+        let extra = extra.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into()));
+        let extra = Map::from_iter(extra);
+        let claims = Claims { role: role.to_owned(), issuer: String::new(), extra };
+        let now = Clock::system().now();
+        let (from, life) =
+            if life < 0 { (now - Span::from_secs(60 - life), 60) } else { (now, life) };
+        let token = self.signer().mint(&claims, Span::from_secs(life), from);
+        token.expect("a token").expose_secret().to_owned()
     }
 
     /// A service key, which may do everything.
