@@ -10,10 +10,13 @@
 
 mod body;
 mod caller;
+mod channels;
 mod document;
 mod events;
+mod interactivity;
 mod layers;
 mod limits;
+mod links;
 mod metrics;
 mod problem;
 mod state;
@@ -29,7 +32,12 @@ use utoipa_axum::router::OpenApiRouter;
 
 /// Every area's routes, with their description.
 fn areas() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::with_openapi(document::head()).merge(events::routes()).merge(metrics::routes())
+    OpenApiRouter::with_openapi(document::head())
+        .merge(channels::routes())
+        .merge(events::routes())
+        .merge(interactivity::routes())
+        .merge(links::routes())
+        .merge(metrics::routes())
 }
 
 /// The OpenAPI 3.1 description of everything under `/api`.
