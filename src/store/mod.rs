@@ -21,6 +21,7 @@ pub mod pool;
 pub mod reconcile;
 pub mod retention;
 pub mod rollup;
+pub mod rule_rows;
 pub mod rules;
 pub mod runs;
 pub mod secrets;
