@@ -62,7 +62,7 @@ async fn a_storm_is_told_in_digests_at_slacks_pace() {
             assert!(*to - *from + LATE > least, "{more} more in {:?} in {times:?}", *to - *from);
         }
     }
-    assert!(requests.iter().any(|request| incidents(request).len() > 20), "they were merged");
+    assert!(requests.len() < 50, "they were merged: {} messages", requests.len());
     for message in messages.values() {
         let row = rig.row(*message).await;
         assert_eq!((&*row.state, row.attempts), ("sent", 1));
