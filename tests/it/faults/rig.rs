@@ -43,8 +43,8 @@ pub fn quick_socket(settings: &mut Settings) {
     settings.socket = Timing {
         heartbeat: millis(3_000),
         connect: millis(3_000),
-        join: millis(2_000),
-        subscribe: millis(2_000),
+        join: millis(4_000),
+        subscribe: millis(4_000),
         retry: Backoff::new(&[millis(200), millis(500), millis(1_000)], 0.2).expect("a schedule"),
         slow_retry: millis(1_000),
         probe: millis(1_000),
