@@ -20,4 +20,5 @@ mod pipeline;
 mod realtime_client;
 mod retention;
 mod schema;
+mod secrets;
 mod support;

@@ -214,7 +214,9 @@ async fn functions_may_be_called_by_those_who_should() {
         for (function, expected) in listed.iter().zip(&words[1..]) {
             let arguments = match *function {
                 "acknowledge_incident" => json!({"incident_id": world::id(0x400, 'A')}),
-                "error_counts" => json!({"unit": "day", "since": "2026-01-01", "until": "2026-01-02"}),
+                "error_counts" => {
+                    json!({"unit": "day", "since": "2026-01-01", "until": "2026-01-02"})
+                }
                 "error_report" => json!({"events": []}),
                 "error_role" => json!({"project_id": project('A')}),
                 _ => json!({}),
