@@ -24,8 +24,9 @@ test: setup ## All tests but the campaign, the database ones on the system's Pos
 campaign: setup ## Kills, takeovers and misbehaving servers: about 5 minutes on a quiet machine.
 	cargo test -p meshhook-errors --test it -- availability:: crash_points:: faults:: ledger_concurrency::
 
-bench: setup ## Benchmarks in release mode.
+bench: setup ## Benchmarks in release mode: engine, frames, ledger, inserts, capture, masking, classification.
 	cargo bench --workspace
+	cd packages/error-reporter && node bench/capture.js
 
 fmt: ## Format the code.
 	cargo fmt --all

@@ -148,16 +148,14 @@ async fn table_text(pool: &PgPool, table: &str) -> String {
     sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(pool).await.unwrap()
 }
 
-/// Subscribes as a dashboard does, to all rows and groups that the token may see; collects frames.
+/// Subscribes as a dashboard does, to all rows that the token may see; collects frames.
 async fn listen(stack: &Stack, token: &str) -> Arc<Mutex<String>> {
     let variables = stack.variables();
     let base = variables["SUPABASE_URL"].replacen("http", "ws", 1);
     let key = variables.get("SUPABASE_ANON_KEY").map_or(token, String::as_str);
     let url = format!("{base}/realtime/v1/websocket?apikey={key}&vsn=1.0.0");
     let (mut socket, _) = tokio_tungstenite::connect_async(url).await.expect("a socket");
-    let changes: Vec<Value> = ["error_metrics", "error_groups"]
-        .map(|table| json!({"event": "*", "schema": "public", "table": table}))
-        .to_vec();
+    let changes = [json!({"event": "INSERT", "schema": "public", "table": "error_metrics"})];
     let join = json!({"topic": "realtime:planted", "event": "phx_join", "ref": "1", "join_ref": "1",
         "payload": {"access_token": token, "config": {"postgres_changes": changes}}});
     socket.send(Message::text(join.to_string())).await.expect("a join");
