@@ -53,6 +53,13 @@ impl Playback {
         }
     }
 
+    /// Somebody acknowledged an incident at `now`, or took that back.
+    pub fn acknowledge(&mut self, now: Timestamp, incident_id: Uuid, acknowledged: bool) {
+        self.advance(now);
+        let input = Input::Acknowledged { incident_id, acknowledged };
+        self.engine.step(now.min(self.until), input, &mut self.told);
+    }
+
     /// Moves on to `now` without an event, so that [`Playback::engine`] tells how things stood then.
     /// Changes no decision.
     pub fn advance(&mut self, now: Timestamp) {
