@@ -25,6 +25,7 @@ mod realtime_client;
 mod retention;
 mod scenarios;
 mod schema;
+mod secrets;
 mod soak;
 mod soak_briefly;
 mod support;
