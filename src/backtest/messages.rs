@@ -85,12 +85,11 @@ pub fn deliver(
             .map(|transition| News { transition, project_id: project_of(rule, transition) })
             .collect();
         for (told, telling) in together.iter().zip(desk.take(&policy, &news, at)) {
-            let places = |ids: &[Uuid]| ids.iter().map(|id| place(*id)).collect::<Vec<_>>();
-            for channel in places(&telling.told) {
+            for channel in telling.told.iter().map(|id| place(*id)) {
                 let (incident_id, kind) = (told.incident_id, told.kind);
                 mail.sent.push(Sent { at, incident_id, channel, kind, late: false });
             }
-            for channel in places(&telling.held) {
+            for channel in telling.held.iter().map(|held| place(held.channel_id)) {
                 if let Some(held_back) = mail.held_back.get_mut(channel) {
                     *held_back += 1;
                 }

@@ -35,7 +35,7 @@
 //!   of level is one `deescalated` entry with the new level (never told), so that the stored level is
 //!   right, also after a restart. Escalation happens at once, de-escalation at bucket boundaries.
 //! - `reminder` each time the reminder interval has passed since people were last told (fired, escalated
-//!   or reminded), unless acknowledged. Taking an acknowledgement back makes an overdue one due at once.
+//!   or reminded), unless acknowledged. An escalation takes an acknowledgement back. Taking an acknowledgement back makes an overdue one due at once.
 //! - `resolved` when the value has been below the resolve threshold for the keep-firing period.
 //!
 //! # Starting and taking over

@@ -61,12 +61,10 @@ const fn field(
     Field { name, column, kind, default, help }
 }
 
-const METRICS: &[&str] =
-    &["count", "rate", "ratio", "new_group", "change", "burn_rate", "absence"];
+const METRICS: &[&str] = &["count", "rate", "ratio", "new_group", "change", "burn_rate", "absence"];
 const SOURCES: &[&str] = &["worker", "webhook", "system"];
 const SEVERITIES: &[&str] = &["low", "medium", "high"];
-const GROUPS: &[&str] =
-    &["project", "workflow", "source", "error_type", "severity", "fingerprint"];
+const GROUPS: &[&str] = &["project", "workflow", "source", "error_type", "severity", "fingerprint"];
 
 const BURN_WINDOWS: &str = r#"[
     {"long_seconds": 3600, "short_seconds": 300, "factor": 14.4, "level": "critical"},
@@ -95,7 +93,13 @@ pub const FIELDS: &[Field] = &[
         "[]",
         "Count only these types, as in execution (with all its details) or execution.timeout.",
     ),
-    field("severities", "severities", Kind::Words(SEVERITIES), "[]", "Count only these severities."),
+    field(
+        "severities",
+        "severities",
+        Kind::Words(SEVERITIES),
+        "[]",
+        "Count only these severities.",
+    ),
     field("workflow_ids", "workflow_ids", Kind::Ids, "[]", "Count only these workflow versions."),
     field(
         "message_contains",
@@ -112,7 +116,13 @@ pub const FIELDS: &[Field] = &[
         "One incident per distinct combination of these.",
     ),
     field("window", "window_seconds", Kind::Span, "300", "Whole minutes from 1m to 30d."),
-    field("warning", "warning", Kind::Number, "null", "The rule warns when the value reaches this."),
+    field(
+        "warning",
+        "warning",
+        Kind::Number,
+        "null",
+        "The rule warns when the value reaches this.",
+    ),
     field("critical", "critical", Kind::Number, "null", "The rule is critical from here on."),
     field("resolve", "resolve", Kind::Number, "null", "The incident resolves below this."),
     field("min_runs", "min_runs", Kind::Whole, "20", "A share of fewer runs says nothing."),

@@ -122,10 +122,9 @@ pub fn plan(
             }
         };
         match found {
-            None => plan.changes.push(Change::Create {
-                columns: rule.columns.clone(),
-                channels: bound,
-            }),
+            None => {
+                plan.changes.push(Change::Create { columns: rule.columns.clone(), channels: bound })
+            }
             Some(found) => {
                 kept.push(found.rule_id);
                 match update(rule, found, bound, owner) {
@@ -135,12 +134,11 @@ pub fn plan(
             }
         }
     }
-    let gone = stored.iter().filter(|s| {
-        s.managed_by.as_deref() == Some(owner) && !kept.contains(&s.rule_id)
-    });
-    plan.changes.extend(
-        gone.map(|s| Change::Delete { rule_id: s.rule_id, name: name_of(s).to_owned() }),
-    );
+    let gone = stored
+        .iter()
+        .filter(|s| s.managed_by.as_deref() == Some(owner) && !kept.contains(&s.rule_id));
+    plan.changes
+        .extend(gone.map(|s| Change::Delete { rule_id: s.rule_id, name: name_of(s).to_owned() }));
     if refusals.is_empty() { Ok(plan) } else { Err(refusals) }
 }
 
@@ -152,11 +150,9 @@ fn bind(
     let mut bound = Vec::new();
     for Binding { line, name, min_level } in &rule.channels {
         match channels.get(name) {
-            Some(id) => bound.push(Bound {
-                channel_id: *id,
-                name: name.clone(),
-                min_level: *min_level,
-            }),
+            Some(id) => {
+                bound.push(Bound { channel_id: *id, name: name.clone(), min_level: *min_level })
+            }
             None => {
                 let message = format!("there is no channel {name:?} in this project");
                 refusals.push(refusal(*line, "channels", message));
@@ -166,12 +162,7 @@ fn bind(
     bound
 }
 
-fn update(
-    rule: &FileRule,
-    found: &Stored,
-    channels: Vec<Bound>,
-    owner: &str,
-) -> Option<Change> {
+fn update(rule: &FileRule, found: &Stored, channels: Vec<Bound>, owner: &str) -> Option<Change> {
     let mut differences = Vec::new();
     let mut columns = Map::new();
     for field in FIELDS {
@@ -213,9 +204,7 @@ impl Plan {
     #[must_use]
     pub fn request(&self) -> Value {
         let channels = |list: &[Bound]| -> Vec<Value> {
-            let pair = |bound: &Bound| {
-                json!({ "channel_id": bound.channel_id, "min_level": bound.min_level })
-            };
+            let pair = |bound: &Bound| json!({ "channel_id": bound.channel_id, "min_level": bound.min_level });
             list.iter().map(pair).collect()
         };
         let (mut write, mut delete) = (Vec::new(), Vec::new());
@@ -285,8 +274,7 @@ pub(super) fn same(a: &Value, b: &Value) -> bool {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
         }
         (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len()
-                && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
         }
         _ => a == b,
     }
@@ -294,17 +282,13 @@ pub(super) fn same(a: &Value, b: &Value) -> bool {
 
 fn same_channels(a: &[Bound], b: &[Bound]) -> bool {
     a.len() == b.len()
-        && a.iter().all(|a| {
-            b.iter().any(|b| a.channel_id == b.channel_id && a.min_level == b.min_level)
-        })
+        && a.iter()
+            .all(|a| b.iter().any(|b| a.channel_id == b.channel_id && a.min_level == b.min_level))
 }
 
 fn bindings(channels: &[Bound]) -> Vec<Binding> {
-    let binding = |bound: &Bound| Binding {
-        line: 0,
-        name: bound.name.clone(),
-        min_level: bound.min_level,
-    };
+    let binding =
+        |bound: &Bound| Binding { line: 0, name: bound.name.clone(), min_level: bound.min_level };
     channels.iter().map(binding).collect()
 }
 

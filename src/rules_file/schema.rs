@@ -62,8 +62,7 @@ pub fn schema() -> Value {
 }
 
 fn kind(kind: Kind) -> Value {
-    let one_or_many =
-        |item: Value| json!({ "oneOf": [item, { "type": "array", "items": item }, { "type": "null" }] });
+    let one_or_many = |item: Value| json!({ "oneOf": [item, { "type": "array", "items": item }, { "type": "null" }] });
     match kind {
         Kind::Text => json!({ "type": ["string", "integer", "null"] }),
         Kind::Flag => json!({ "type": ["boolean", "null"] }),

@@ -36,7 +36,9 @@ pub fn render<'a>(
 }
 
 /// The fields that differ from their default, with their values.
-pub(super) fn given(columns: &Map<String, Value>) -> impl Iterator<Item = (&'static Field, &Value)> {
+pub(super) fn given(
+    columns: &Map<String, Value>,
+) -> impl Iterator<Item = (&'static Field, &Value)> {
     FIELDS.iter().filter_map(|field| {
         let value = columns.get(field.column)?;
         // What everybody looks for first is written even where it is the default.

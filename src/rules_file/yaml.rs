@@ -195,7 +195,8 @@ fn scalar(text: &str) -> Data {
         "false" | "False" | "FALSE" => return Data::Flag(false),
         _ => {}
     }
-    let number = text.trim_start_matches(['+', '-']).starts_with(|c: char| c.is_ascii_digit() || c == '.');
+    let number =
+        text.trim_start_matches(['+', '-']).starts_with(|c: char| c.is_ascii_digit() || c == '.');
     if number && let Ok(whole) = text.parse() {
         return Data::Whole(whole);
     }
@@ -243,9 +244,18 @@ mod tests {
     #[test]
     fn values_know_their_lines() {
         for (text, expected) in [
-            ("a: 1\nb:\n  - x\n  - 0.5\n", "1:{a@1: 1:Whole(1), b@2: 3:[3:Text(\"x\"), 4:Number(0.5)]}"),
-            ("{a: true, \"b\": \"1\", c: ~}", "1:{a@1: 1:Flag(true), b@1: 1:Text(\"1\"), c@1: 1:Null}"),
-            ("- 5m\n- .inf\n- 2026-11-22\n- -3\n- no", "1:[1:Text(\"5m\"), 2:Text(\".inf\"), 3:Text(\"2026-11-22\"), 4:Whole(-3), 5:Text(\"no\")]"),
+            (
+                "a: 1\nb:\n  - x\n  - 0.5\n",
+                "1:{a@1: 1:Whole(1), b@2: 3:[3:Text(\"x\"), 4:Number(0.5)]}",
+            ),
+            (
+                "{a: true, \"b\": \"1\", c: ~}",
+                "1:{a@1: 1:Flag(true), b@1: 1:Text(\"1\"), c@1: 1:Null}",
+            ),
+            (
+                "- 5m\n- .inf\n- 2026-11-22\n- -3\n- no",
+                "1:[1:Text(\"5m\"), 2:Text(\".inf\"), 3:Text(\"2026-11-22\"), 4:Whole(-3), 5:Text(\"no\")]",
+            ),
             ("a: &x {b: 1}\nc: *x", "1:{a@1: 1:{b@1: 1:Whole(1)}, c@2: 1:{b@1: 1:Whole(1)}}"),
             ("", "1:Null"),
             ("# only a comment\n", "1:Null"),

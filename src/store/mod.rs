@@ -11,6 +11,7 @@ pub mod channels;
 pub mod diagnose;
 pub mod error;
 pub mod feed;
+pub mod held;
 pub mod history;
 pub mod incidents;
 pub mod lease;
@@ -25,6 +26,7 @@ pub mod rules;
 pub mod runs;
 pub mod secrets;
 pub mod status;
+pub mod telling;
 
 pub use error::{ErrorKind, StoreError};
 pub use lease::Fence;

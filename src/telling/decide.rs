@@ -17,9 +17,19 @@ pub struct Telling {
     /// Channels that are told now.
     pub told: Vec<Uuid>,
     /// Channels that would be told, were it not for `holds`.
-    pub held: Vec<Uuid>,
+    pub held: Vec<Held>,
     /// Why nobody is told now; empty unless somebody is held back.
     pub holds: Vec<Hold>,
+}
+
+/// A channel that is not told now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The channel.
+    pub channel_id: Uuid,
+    /// What it is told later, if it still holds true: firing, or escalated where the channel knows
+    /// of the incident. A reminder and the news of flapping are never owed.
+    pub owed: Option<TransitionKind>,
 }
 
 /// What becomes of a message that a channel is owed.
@@ -107,9 +117,20 @@ pub fn tell<'a>(
                 return Telling::default();
             }
             let holds = holds(policy, case, firing, now);
-            let (told, held) =
-                if holds.is_empty() { (channels, Vec::new()) } else { (Vec::new(), channels) };
-            Telling { told, held, holds }
+            if holds.is_empty() {
+                return Telling { told: channels, ..Telling::default() };
+            }
+            let held = channels.into_iter().map(|channel_id| {
+                let first = !knows.contains(&channel_id);
+                let owed = match kind {
+                    TransitionKind::Reminder => None,
+                    _ if first => Some(TransitionKind::Firing),
+                    TransitionKind::Escalated => Some(kind),
+                    _ => None,
+                };
+                Held { channel_id, owed }
+            });
+            Telling { told: Vec::new(), held: held.collect(), holds }
         }
         TransitionKind::Pending | TransitionKind::Deescalated | TransitionKind::Dropped => {
             Telling::default()

@@ -38,6 +38,8 @@ pub struct Owed {
     pub kind: TransitionKind,
     /// When it is worth another look; none where only a change of other things helps.
     pub until: Option<Timestamp>,
+    /// What holds it back; empty where it waits for a level, and before anybody has looked.
+    pub holds: Vec<Hold>,
 }
 
 /// A transition and where it belongs.
@@ -84,6 +86,11 @@ impl Desk {
         self.incidents.get(&incident_id)
     }
 
+    /// Every incident that is known.
+    pub fn standings(&self) -> impl Iterator<Item = (Uuid, &Standing)> {
+        self.incidents.iter().map(|(id, standing)| (*id, standing))
+    }
+
     /// When something that is held back is worth another look, as far as time decides.
     #[must_use]
     pub fn next_look(&self) -> Option<Timestamp> {
@@ -122,7 +129,7 @@ impl Desk {
         if matches!(transition.state, IncidentState::Resolved) {
             self.forget(id);
         } else if let Some(standing) = self.incidents.get_mut(&id) {
-            standing.remember(transition.kind, &telling);
+            standing.remember(&telling);
         }
         telling
     }
@@ -145,7 +152,7 @@ impl Desk {
                         false
                     }
                     Settled::Waits(holds) => {
-                        owed.until = until(&holds);
+                        (owed.until, owed.holds) = (until(&holds), holds);
                         true
                     }
                     Settled::Forgotten => false,
@@ -217,27 +224,17 @@ impl Standing {
         Case { incident_id, rule_id, project_id, group_key, level }
     }
 
-    fn remember(&mut self, kind: TransitionKind, Telling { told, held, holds }: &Telling) {
+    fn remember(&mut self, Telling { told, held, holds }: &Telling) {
         for channel in told {
             // Whoever is told of the present is owed nothing of the past.
             self.owed.remove(channel);
             self.told.insert(*channel);
         }
-        if kind == TransitionKind::Reminder {
-            return;
-        }
-        for channel in held {
-            let until = until(holds);
-            let known = self.told.contains(channel);
-            let kind = if known { kind } else { TransitionKind::Firing };
-            self.owed.insert(*channel, Owed { kind, until });
+        for held in held {
+            if let Some(kind) = held.owed {
+                let owed = Owed { kind, until: until(holds), holds: holds.clone() };
+                self.owed.insert(held.channel_id, owed);
+            }
         }
     }
-}
-
-/// The sentence of the time line that says why nobody was told.
-#[must_use]
-pub fn note(holds: &[Hold]) -> String {
-    let reasons: Vec<String> = holds.iter().map(Hold::to_string).collect();
-    reasons.join("; ")
 }

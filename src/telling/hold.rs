@@ -103,3 +103,10 @@ pub fn until(holds: &[Hold]) -> Option<Timestamp> {
     let ends: Option<Vec<Timestamp>> = holds.iter().map(|hold| hold.until).collect();
     ends?.into_iter().max()
 }
+
+/// The sentence of the time line that says why nobody was told.
+#[must_use]
+pub fn note(holds: &[Hold]) -> String {
+    let reasons: Vec<String> = holds.iter().map(Hold::to_string).collect();
+    format!("nobody was told: {}", reasons.join("; "))
+}

@@ -26,9 +26,9 @@ mod silence;
 mod tests;
 
 pub use case::{Binding, Case, Policy};
-pub use decide::{Settled, Telling, holds, settle, tell};
-pub use desk::{Desk, Late, News, Owed, Standing, note};
-pub use hold::{Hold, Why, until};
+pub use decide::{Held, Settled, Telling, holds, settle, tell};
+pub use desk::{Desk, Late, News, Owed, Standing};
+pub use hold::{Hold, Why, note, until};
 pub use inhibition::{Firing, Inhibition};
 pub use quiet::{QuietHours, QuietKind};
 pub use silence::{Matchers, Silence};

@@ -6,6 +6,7 @@ mod command_line;
 mod crash_points;
 mod dashboard_data;
 mod delivery;
+mod deployment;
 mod docs;
 mod equality;
 mod events;

@@ -103,7 +103,7 @@ impl Successor {
     /// What it has decided since the last time: it only learnt of the open incident, or nothing.
     fn learnt(&mut self) -> bool {
         let learnt = self.decided.try_recv();
-        assert!(matches!(&learnt, Err(_) | Ok(Batch::Open(_))), "{learnt:?}");
+        assert!(matches!(&learnt, Err(_) | Ok(Batch::Open { .. })), "{learnt:?}");
         let more = self.decided.try_recv();
         assert!(more.is_err(), "{more:?}");
         learnt.is_ok()

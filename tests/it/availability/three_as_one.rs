@@ -75,8 +75,11 @@ async fn end_of_the_leader(fleet: &Fleet, running: &mut Vec<Process>, signal: &s
         fleet.confirmed().await;
     }
     leader.signal(signal);
-    fleet.leader_after(&leader.name).await;
+    let next = fleet.leader_after(&leader.name).await;
     leader.ended().await;
+    // Whoever takes over decides once it has counted what was committed before, all of it at one
+    // instant: an error that came in between would be part of that one value.
+    fleet.decides(&next).await;
 }
 
 async fn written(fleet: &Fleet) -> Histories {

@@ -283,6 +283,8 @@ impl World {
     }
 
     fn change_rules(&mut self) {
+        // The time line holds one entry of a kind at an instant, so nothing else happens at this one.
+        self.now = self.now + Span::from_millis(1);
         self.read();
         // What is counted again after a crash is decided by the rules of then.
         self.save();
@@ -296,6 +298,7 @@ impl World {
         change(&mut self.leader.engine, self.rules.clone(), &self.table, &mut told);
         self.store(told);
         change(&mut self.standby.engine, self.rules.clone(), &self.table, &mut Vec::new());
+        self.now = self.now + Span::from_millis(1);
     }
 
     /// What the writer's statement does: an entry that is there is left alone, and so is an incident

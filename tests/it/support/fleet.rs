@@ -133,6 +133,23 @@ impl Fleet {
         .await
     }
 
+    /// Waits until the instance of this name, which leads, decides: it has counted everything that was
+    /// committed before now, and so before it began to lead.
+    pub async fn decides(&self, name: &str) {
+        let now: chrono::DateTime<chrono::Utc> = sqlx::query_scalar("select clock_timestamp()")
+            .fetch_one(&self.admin)
+            .await
+            .expect("the time");
+        let sql = "select exists (select from public.error_tracker_status \
+                    where name = $1 and leader and complete_through >= $2)";
+        eventually(&format!("{name} decides"), async || {
+            let decides: Result<bool, _> =
+                sqlx::query_scalar(sql).bind(name).bind(now).fetch_one(&self.admin).await;
+            decides.expect("the status").then_some(())
+        })
+        .await;
+    }
+
     /// Waits until `process` leads.
     pub async fn leads(&self, process: &Process) {
         eventually(&format!("{} leads", process.name), async || {
