@@ -17,6 +17,7 @@ mod dev;
 mod healthcheck;
 mod manual;
 mod prune;
+mod explain;
 mod reconcile;
 mod report;
 pub mod run;
@@ -48,6 +49,8 @@ enum Command {
     Backtest(backtest::Arguments),
     /// Diagnose a deployment line by line.
     Check(check::Arguments),
+    /// Say why a rule fires, or does not.
+    Explain(explain::Arguments),
     /// Report error events from the shell, or from NDJSON on standard input.
     Report(report::Arguments),
     /// Mint a token for a worker.
@@ -90,6 +93,7 @@ impl Cli {
             Command::Dev(arguments) => dev::execute(arguments, environment).await,
             Command::Backtest(arguments) => backtest::execute(arguments, &environment).await,
             Command::Check(arguments) => check::execute(arguments, &environment).await,
+            Command::Explain(arguments) => explain::execute(arguments, &environment).await,
             Command::Report(arguments) => report::execute(arguments, &environment).await,
             Command::Token(arguments) => token::execute(&arguments, &environment),
             Command::Secret(arguments) => channels::set_secret(arguments, &environment).await,

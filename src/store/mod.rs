@@ -10,6 +10,7 @@
 pub mod channels;
 pub mod diagnose;
 pub mod error;
+pub mod explain;
 pub mod feed;
 pub mod held;
 pub mod history;

@@ -11,8 +11,10 @@
 mod body;
 mod caller;
 mod document;
+mod explain;
 mod layers;
 mod limits;
+mod preview;
 mod problem;
 mod state;
 
@@ -28,6 +30,8 @@ use utoipa_axum::router::OpenApiRouter;
 /// Every area's routes, with their description.
 fn areas() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(document::head())
+        .merge(explain::routes())
+        .merge(preview::routes())
 }
 
 /// The OpenAPI 3.1 description of everything under `/api`.
