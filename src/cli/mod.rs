@@ -20,6 +20,7 @@ mod prune;
 mod explain;
 mod reconcile;
 mod report;
+mod rules;
 pub mod run;
 mod token;
 mod wiring;
@@ -53,6 +54,8 @@ enum Command {
     Explain(explain::Arguments),
     /// Report error events from the shell, or from NDJSON on standard input.
     Report(report::Arguments),
+    /// Alert rules as a file: export, apply, check, schema.
+    Rules(rules::Arguments),
     /// Mint a token for a worker.
     Token(token::Arguments),
     /// Store the secret of a channel, read from standard input.
@@ -95,6 +98,7 @@ impl Cli {
             Command::Check(arguments) => check::execute(arguments, &environment).await,
             Command::Explain(arguments) => explain::execute(arguments, &environment).await,
             Command::Report(arguments) => report::execute(arguments, &environment).await,
+            Command::Rules(arguments) => rules::execute(arguments, &environment).await,
             Command::Token(arguments) => token::execute(&arguments, &environment),
             Command::Secret(arguments) => channels::set_secret(arguments, &environment).await,
             Command::SendTest(arguments) => channels::send_test(arguments, &environment).await,

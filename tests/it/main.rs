@@ -19,6 +19,7 @@ mod notify;
 mod pipeline;
 mod realtime_client;
 mod retention;
+mod rules_file;
 mod scenarios;
 mod schema;
 mod support;
