@@ -10,7 +10,10 @@ use super::{
     series::Series,
 };
 use crate::{
-    engine::{Engine, Input, RunCount, batch::Playback},
+    engine::{
+        Engine, Input, RunCount,
+        batch::{Earlier, Playback, Table},
+    },
     model::{ErrorEvent, OpenIncident, Rule, Span, Timestamp, Transition},
 };
 
@@ -71,10 +74,12 @@ impl Evaluation {
     #[must_use]
     pub fn new(rule: &Rule, runs: Vec<RunCount>, from: Timestamp, to: Timestamp) -> Self {
         let begins = Self::begins(rule, from);
+        let rules = vec![rule.clone()];
+        let earlier = Earlier::of(&rules, Table::default(), begins);
         Self {
             rule: rule.clone(),
             from,
-            playback: Playback::new(vec![rule.clone()], runs, begins, to),
+            playback: Playback::new(rules, runs, &[], earlier, (begins, to)),
             series: Series::new(from, to, rule.window),
             incidents: Incidents::default(),
             told: Vec::new(),

@@ -27,6 +27,7 @@ pub mod rules;
 pub mod runs;
 pub mod secrets;
 pub mod status;
+pub mod system;
 pub mod telling;
 
 pub use error::{ErrorKind, StoreError};

@@ -1,3 +1,9 @@
 //! The daemon's API, through HTTP, in front of a whole deployment.
 
+mod document;
 mod foundation;
+mod reading;
+mod reporting;
+mod rig;
+mod rules;
+mod schema;

@@ -11,9 +11,11 @@
 mod body;
 mod caller;
 mod document;
+mod events;
 mod explain;
 mod layers;
 mod limits;
+mod metrics;
 mod preview;
 mod problem;
 mod state;
@@ -30,7 +32,9 @@ use utoipa_axum::router::OpenApiRouter;
 /// Every area's routes, with their description.
 fn areas() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(document::head())
+        .merge(events::routes())
         .merge(explain::routes())
+        .merge(metrics::routes())
         .merge(preview::routes())
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::documents::blocks;
 use crate::support::{
     process::{Folder, Output, run_in},
     stack::{Stack, Variables},
@@ -9,7 +10,7 @@ use crate::support::{
 
 async fn rules(variables: &Variables, folder: &Folder, arguments: &[&str]) -> Output {
     let arguments: Vec<&str> = ["rules"].iter().chain(arguments).copied().collect();
-    run_in(variables, folder.path(), &arguments, "").await
+    run_in(folder.path(), variables, &arguments, "").await
 }
 
 const FILE: &str = "version: 1
@@ -89,4 +90,24 @@ async fn a_file_is_applied_and_exported() {
     std::fs::write(&file, "rules:\n  - name: x\n    windw: 5m\n").expect("a file");
     let wrong = rules(&variables, &folder, &["check", "rules.yaml"]).await;
     assert!(wrong.err.contains("rules.yaml: line 3: windw: is not a field of a rule; did you mean window?"), "{}", wrong.err);
+}
+
+#[tokio::test]
+async fn every_recipe_of_the_manual_can_be_applied() {
+    let stack = Stack::start().await;
+    let project = stack.project("shop").await;
+    stack.channel("Ops", "webhook").await;
+    stack.channel("Pager", "webhook").await;
+    let folder = Folder::new();
+    let id = project.to_string();
+    for (number, block) in (1_i64..).zip(blocks()) {
+        let name = format!("recipe-{number}.yaml");
+        std::fs::write(folder.path().join(&name), block).expect("a file");
+        let apply = ["apply", "-f", &name, "--project", &id];
+        let applied = rules(&stack.variables(), &folder, &apply).await;
+        assert_eq!(applied.status, 0, "{block}\n{}", applied.err);
+        let again = rules(&stack.variables(), &folder, &apply).await;
+        assert_eq!(again.out, "0 to create, 0 to change, 0 to delete, 1 unchanged\n", "{block}");
+        assert_eq!(stack.number("select count(*) from public.alert_rules").await, number);
+    }
 }

@@ -4,7 +4,9 @@ use chrono::NaiveTime;
 use meshhook_errors::{
     backtest::ChannelRef,
     engine::RunCount,
-    model::{ErrorEvent, GroupField, GroupKey, Rule, Severity, Source, Span, Timestamp, Transition},
+    model::{
+        ErrorEvent, GroupField, GroupKey, Rule, Severity, Source, Span, Timestamp, Transition,
+    },
     rules_file::{
         parse_span, rule_of,
         yaml::{Data, Node, load},
@@ -43,6 +45,8 @@ pub enum Step {
     /// Nothing reaches the daemon until the feed is back.
     FeedStops,
     FeedIsBack,
+    /// Live only: the receiver answers the next message with this status.
+    Receiver(u16),
     /// The last line of every scenario.
     End,
 }
@@ -74,8 +78,7 @@ fn scenario(node: &Node) -> Scenario {
         fields.push(("reminder".to_owned(), node.line, never));
     }
     let read = rule_of(&rule).unwrap_or_else(|problems| panic!("{name}: {problems:?}"));
-    let project_id = fields_project(node);
-    let rule = Rule { id: id(0xa1e), project_id, ..read.rule };
+    let rule = Rule { id: id(0xa1e), ..read.rule };
     let channels = read.channels.iter().map(|binding| ChannelRef {
         channel_id: None,
         name: binding.name.clone(),
@@ -96,10 +99,6 @@ fn scenario(node: &Node) -> Scenario {
     }
 }
 
-fn fields_project(_: &Node) -> Option<Uuid> {
-    None
-}
-
 fn steps(name: &str, lines: &[String]) -> Vec<(Timestamp, Step)> {
     let mut steps = Vec::new();
     let mut seq = 0;
@@ -111,16 +110,22 @@ fn steps(name: &str, lines: &[String]) -> Vec<(Timestamp, Step)> {
             ["acknowledged"] => steps.push((at, Step::Acknowledge(true))),
             ["given", "back"] => steps.push((at, Step::Acknowledge(false))),
             ["restart"] => steps.push((at, Step::Restart)),
+            ["receiver", "answers", status] => {
+                steps.push((at, Step::Receiver(status.parse().expect(line))));
+            }
             ["feed", "stops"] => steps.push((at, Step::FeedStops)),
             ["feed", "is", "back"] => steps.push((at, Step::FeedIsBack)),
             [count, "runs" | "run", rest @ ..] => {
                 let event = event(at, 0, rest);
-                steps.push((at, Step::Runs(RunCount {
-                    project_id: event.project_id,
-                    workflow_id: event.workflow_id,
-                    started_at: at,
-                    count: count.parse().expect(line),
-                })));
+                steps.push((
+                    at,
+                    Step::Runs(RunCount {
+                        project_id: event.project_id,
+                        workflow_id: event.workflow_id,
+                        started_at: at,
+                        count: count.parse().expect(line),
+                    }),
+                ));
             }
             [count, "errors" | "error", rest @ ..] => {
                 for _ in 0..count.parse().expect(line) {

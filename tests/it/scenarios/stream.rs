@@ -53,10 +53,8 @@ pub fn stream(scenario: &Scenario) -> (Outcome, Vec<Acknowledgement>) {
         }
     }
     let end = scenario.steps.last().map_or(BASE, |(at, _)| *at);
-    let outcome = Outcome {
-        then: sorted(&stream.told),
-        told: messages(scenario, &stream.told, end),
-    };
+    let outcome =
+        Outcome { then: sorted(&stream.told), told: messages(scenario, &stream.told, end) };
     (outcome, stream.acknowledged)
 }
 
@@ -82,7 +80,7 @@ impl Stream<'_> {
             }
             Step::Restart => self.restart(at),
             Step::End => self.engine.step(at, Input::Tick, &mut self.told),
-            Step::FeedStops | Step::FeedIsBack => {}
+            Step::FeedStops | Step::FeedIsBack | Step::Receiver(_) => {}
         }
     }
 
