@@ -43,9 +43,10 @@ pub async fn execute(arguments: Arguments, environment: &Environment) -> Result<
     let now = Clock::system().now();
     let at = arguments.at.as_deref().map(|text| moment(text, now)).transpose();
     let at = at.map_err(|problem| Error::failed(format!("--at: {problem}")))?;
-    let group: Option<GroupKey> = arguments.group.as_deref().map(str::parse).transpose().map_err(
-        |error| Error::failed(format!("--group: {error}; write it as in {{\"source\":\"worker\"}}")),
-    )?;
+    let group: Option<GroupKey> =
+        arguments.group.as_deref().map(str::parse).transpose().map_err(|error| {
+            Error::failed(format!("--group: {error}; write it as in {{\"source\":\"worker\"}}"))
+        })?;
     let mut reader = environment.reader();
     let config = Database::read(&mut reader);
     let db = wiring::database(&reader.finish(config)?)?;

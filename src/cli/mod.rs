@@ -14,10 +14,10 @@ mod channels;
 mod check;
 #[cfg(feature = "dev")]
 mod dev;
+mod explain;
 mod healthcheck;
 mod manual;
 mod prune;
-mod explain;
 mod reconcile;
 mod report;
 mod rules;

@@ -68,9 +68,9 @@ pub async fn gather(
     let case = Case {
         incident_id: incident.as_ref().map_or_else(uuid::Uuid::nil, |i| i.incident_id),
         rule_id: rule.id,
-        project_id: rule.project_id.or_else(|| {
-            group.as_ref().and_then(|key| key.get(GroupField::Project)?.parse().ok())
-        }),
+        project_id: rule
+            .project_id
+            .or_else(|| group.as_ref().and_then(|key| key.get(GroupField::Project)?.parse().ok())),
         group_key: group.as_ref().unwrap_or(&no_group),
         level: level.unwrap_or(crate::model::Level::Warning),
     };

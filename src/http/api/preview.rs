@@ -102,8 +102,7 @@ async fn preview(
         let channels = channels(&state, &rule, &wish.channels).await?;
         let (from, to) = (wish.from, wish.to);
         let restraints = backtest::restraints(&state.db, &rule, (from, to), LIMIT).await?;
-        let request =
-            Request { rule, channels, restraints, from, to, suggest: wish.suggest };
+        let request = Request { rule, channels, restraints, from, to, suggest: wish.suggest };
         backtest::run(&state.db, &request, LIMIT).await.map_err(failed)
     };
     let report = tokio::time::timeout(LIMIT, work).await.map_err(|_| slow())??;
@@ -133,9 +132,9 @@ async fn channels(
 
 /// What is wrong with a rule, field by field.
 pub(super) fn invalid(errors: Vec<RuleError>) -> Problem {
-    let fields = errors.into_iter().map(|error| {
-        FieldProblem::new(format!("rule.{}", error.field), error.problem)
-    });
+    let fields = errors
+        .into_iter()
+        .map(|error| FieldProblem::new(format!("rule.{}", error.field), error.problem));
     Problem::fields(fields.collect())
 }
 

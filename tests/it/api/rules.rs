@@ -30,8 +30,9 @@ fn wish(rule: Value) -> Value {
 #[tokio::test]
 async fn a_preview_shows_incidents_messages_and_the_value() {
     let rig = Rig::start().await;
-    let events: Vec<_> =
-        (0..6).map(|n| event(Some(rig.a.project), "execution.timeout", &format!("no {n}"))).collect();
+    let events: Vec<_> = (0..6)
+        .map(|n| event(Some(rig.a.project), "execution.timeout", &format!("no {n}")))
+        .collect();
     rig.stack.reporter(Some(rig.a.project)).insert_errors(&events).await.expect("errors");
     let channel = rig.stack.channel("Ops", "webhook").await;
     let rule = json!({"name": "r", "project_id": rig.a.project, "warning": 3, "critical": 6});
@@ -43,8 +44,14 @@ async fn a_preview_shows_incidents_messages_and_the_value() {
         let report = answer.json();
         let incidents = report["incidents"].as_array().expect("incidents");
         assert_eq!(incidents.len(), 1, "{report}");
-        assert_eq!((&incidents[0]["level"], &incidents[0]["peak"]), (&json!("critical"), &json!(6.0)));
-        assert_eq!((&incidents[0]["resolved_at"], &incidents[0]["group"]), (&json!(null), &json!({})));
+        assert_eq!(
+            (&incidents[0]["level"], &incidents[0]["peak"]),
+            (&json!("critical"), &json!(6.0))
+        );
+        assert_eq!(
+            (&incidents[0]["resolved_at"], &incidents[0]["group"]),
+            (&json!(null), &json!({}))
+        );
         let messages = report["messages"].as_array().expect("messages");
         assert_eq!(messages[0]["channel_id"], json!(channel));
         assert_eq!((&messages[0]["count"], &messages[0]["escalated"]), (&json!(1), &json!(1)));
@@ -67,7 +74,8 @@ async fn a_preview_shows_incidents_messages_and_the_value() {
         let answer = rig.preview(token.map(String::as_str), &wish(rule)).await;
         assert_eq!(answer.status, expected, "{}", answer.text);
     }
-    let wrong = json!({"name": "", "project_id": rig.a.project, "window_seconds": 61, "metric": "x"});
+    let wrong =
+        json!({"name": "", "project_id": rig.a.project, "window_seconds": 61, "metric": "x"});
     let answer = rig.preview(Some(&rig.a.owner), &wish(wrong)).await;
     assert_eq!(answer.status, 400);
     let fields: Vec<String> = answer.wrong().into_iter().map(|(_, field)| field).collect();
@@ -93,8 +101,7 @@ async fn an_explanation_is_for_those_who_may_see_the_rule() {
     assert!(text.contains("It warns from 2 and resolves below 2."), "{text}");
     assert!(text.contains("It has no channel, so nobody is ever told."), "{text}");
 
-    let events: Vec<_> =
-        (0..3).map(|_| event(Some(rig.a.project), "execution", "no")).collect();
+    let events: Vec<_> = (0..3).map(|_| event(Some(rig.a.project), "execution", "no")).collect();
     rig.stack.reporter(Some(rig.a.project)).insert_errors(&events).await.expect("errors");
     eventually("the rule fires", || {
         let (rig, path) = (&rig, &path);

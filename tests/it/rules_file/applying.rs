@@ -46,7 +46,11 @@ async fn a_file_is_applied_and_exported() {
 
     let tried = rules(&variables, &folder, &[&apply[..], &["--dry-run"]].concat()).await;
     assert_eq!(tried.status, 0, "{}", tried.err);
-    assert!(tried.out.ends_with("2 to create, 0 to change, 0 to delete, 0 unchanged\n"), "{}", tried.out);
+    assert!(
+        tried.out.ends_with("2 to create, 0 to change, 0 to delete, 0 unchanged\n"),
+        "{}",
+        tried.out
+    );
     assert_eq!(stack.number("select count(*) from public.alert_rules").await, 0);
 
     let applied = rules(&variables, &folder, &apply).await;
@@ -68,7 +72,8 @@ async fn a_file_is_applied_and_exported() {
     // Somebody changes a rule by hand and makes another one; the file changes and loses one.
     stack.alter("update public.alert_rules set warning = 7 where name = 'Workers fail'").await;
     stack.rule("By hand", json!({"project_id": project, "warning": 3}), &[]).await;
-    let shorter = FILE.split("\n  - name: Too").next().expect("a first rule").replace("[Ops, ", "[");
+    let shorter =
+        FILE.split("\n  - name: Too").next().expect("a first rule").replace("[Ops, ", "[");
     std::fs::write(&file, shorter).expect("a file");
     let changed = rules(&variables, &folder, &apply).await;
     assert_eq!(changed.status, 0, "{}", changed.err);
@@ -86,10 +91,20 @@ async fn a_file_is_applied_and_exported() {
     std::fs::write(&file, "rules: [{name: By hand, warning: 4}]").expect("a file");
     let refused = rules(&variables, &folder, &apply).await;
     assert_ne!(refused.status, 0);
-    assert!(refused.err.contains("rules.yaml: line 1: name: \"By hand\" exists"), "{}", refused.err);
+    assert!(
+        refused.err.contains("rules.yaml: line 1: name: \"By hand\" exists"),
+        "{}",
+        refused.err
+    );
     std::fs::write(&file, "rules:\n  - name: x\n    windw: 5m\n").expect("a file");
     let wrong = rules(&variables, &folder, &["check", "rules.yaml"]).await;
-    assert!(wrong.err.contains("rules.yaml: line 3: windw: is not a field of a rule; did you mean window?"), "{}", wrong.err);
+    assert!(
+        wrong
+            .err
+            .contains("rules.yaml: line 3: windw: is not a field of a rule; did you mean window?"),
+        "{}",
+        wrong.err
+    );
 }
 
 #[tokio::test]

@@ -27,10 +27,23 @@ fn schema_and_parser_agree_field_by_field() {
     for field in FIELDS {
         let property = &properties[field.name];
         let samples = [
-            json!("worker"), json!("project"), json!("5m"), json!("x y"), json!(5), json!(0),
-            json!(0.5), json!(true), json!(["worker"]), json!(["low"]), json!([1]), json!(null),
-            json!("5%"), json!({"a": 1}), json!([{"long": "1h", "short": "5m", "factor": 2}]),
-            json!([{"long": "1h", "wide": "5m"}]), json!("count"),
+            json!("worker"),
+            json!("project"),
+            json!("5m"),
+            json!("x y"),
+            json!(5),
+            json!(0),
+            json!(0.5),
+            json!(true),
+            json!(["worker"]),
+            json!(["low"]),
+            json!([1]),
+            json!(null),
+            json!("5%"),
+            json!({"a": 1}),
+            json!([{"long": "1h", "short": "5m", "factor": 2}]),
+            json!([{"long": "1h", "wide": "5m"}]),
+            json!("count"),
         ];
         for sample in samples {
             let mut rule = json!({ "name": "n", "warning": 1 });
@@ -39,12 +52,22 @@ fn schema_and_parser_agree_field_by_field() {
             let read = parse(&json!({ "rules": [rule] }).to_string());
             // Only what the parser says about the shape; whether the rule makes sense is another matter.
             let shape = |message: &str| {
-                ["must be a", "must be true", "is not one of", "is no percentage", "is not a length", "each must be", "is not one"]
-                    .iter()
-                    .any(|start| message.contains(start))
+                [
+                    "must be a",
+                    "must be true",
+                    "is not one of",
+                    "is no percentage",
+                    "is not a length",
+                    "each must be",
+                    "is not one",
+                ]
+                .iter()
+                .any(|start| message.contains(start))
             };
             let refused = read.err().into_iter().flatten().any(|problem| {
-                problem.field == field.name && shape(&problem.message) && !problem.message.contains("characters")
+                problem.field == field.name
+                    && shape(&problem.message)
+                    && !problem.message.contains("characters")
             });
             // Numbers written as texts of a Kind::Ids field are checked by the rule itself.
             if field.kind == Kind::Ids || (field.name == "window" && sample == json!(0)) {
@@ -84,9 +107,10 @@ fn fits(schema: &Value, value: &Value) -> bool {
     let members = value.as_object().is_none_or(|object| {
         let Some(properties) = schema["properties"].as_object() else { return true };
         object.iter().all(|(key, value)| properties.get(key).is_some_and(|p| fits(p, value)))
-            && listed("required").unwrap_or_default().iter().all(|key| {
-                key.as_str().is_some_and(|key| object.contains_key(key))
-            })
+            && listed("required")
+                .unwrap_or_default()
+                .iter()
+                .all(|key| key.as_str().is_some_and(|key| object.contains_key(key)))
     });
     // The patterns of this schema are those of lengths of time and percentages.
     let pattern = schema["pattern"].as_str().is_none_or(|pattern| {

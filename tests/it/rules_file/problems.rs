@@ -53,7 +53,10 @@ fn every_problem_has_its_line() {
         ),
         (
             "rules:\n  - name: a\n    window: 90s\n    warning: 5\n    critical: 3\n",
-            &["line 3: window: must be whole minutes", "line 5: critical: must not be below warning"],
+            &[
+                "line 3: window: must be whole minutes",
+                "line 5: critical: must not be below warning",
+            ],
         ),
         ("rules:\n  - name: a", &["line 2: warning: or critical must be given"]),
         ("rules:\n  - warning: 1", &["line 2: name: must have 1 to 120 characters"]),
@@ -93,19 +96,51 @@ fn changes_are_told_as_a_file_says_them() {
     let bound = Bound { channel_id: ops, name: "Ops".to_owned(), min_level: Level::Warning };
     let same = "rules: [{name: a, warning: 1, window: 5m, channels: Ops}]";
     let cases = [
-        (same, vec![], "+ a\n    metric: count\n    window: 5m\n    warning: 1\n    channels: [Ops]\n1 to create, 0 to change, 0 to delete, 0 unchanged"),
-        (same, vec![stored(same, Some("f"), vec![bound.clone()])], "0 to create, 0 to change, 0 to delete, 1 unchanged"),
+        (
+            same,
+            vec![],
+            "+ a\n    metric: count\n    window: 5m\n    warning: 1\n    channels: [Ops]\n1 to create, 0 to change, 0 to delete, 0 unchanged",
+        ),
+        (
+            same,
+            vec![stored(same, Some("f"), vec![bound.clone()])],
+            "0 to create, 0 to change, 0 to delete, 1 unchanged",
+        ),
         (
             "rules: [{name: a, warning: 1.5, window: 90m, channels: [{name: Ops, min_level: critical}]}]",
             vec![stored(same, Some("f"), vec![bound.clone()])],
             "~ a\n    window: 5m -> 1h30m\n    warning: 1 -> 1.5\n    channels: [Ops] -> [{name: Ops, min_level: critical}]\n0 to create, 1 to change, 0 to delete, 0 unchanged",
         ),
-        ("rules: []", vec![stored(same, Some("f"), vec![])], "- a\n0 to create, 0 to change, 1 to delete, 0 unchanged"),
-        ("rules: []", vec![stored(same, Some("other"), vec![])], "0 to create, 0 to change, 0 to delete, 0 unchanged"),
-        ("rules: []", vec![stored(same, None, vec![])], "0 to create, 0 to change, 0 to delete, 0 unchanged"),
-        (same, vec![stored(same, None, vec![])], "line 1: name: \"a\" exists, and was not made by this file; --adopt takes it over"),
-        (same, vec![stored(same, Some("g"), vec![])], "line 1: name: \"a\" exists, and is managed by g; --adopt takes it over"),
-        ("rules: [{name: a, warning: 1, channels: [Nobody]}]", vec![], "line 1: channels: there is no channel \"Nobody\" in this project"),
+        (
+            "rules: []",
+            vec![stored(same, Some("f"), vec![])],
+            "- a\n0 to create, 0 to change, 1 to delete, 0 unchanged",
+        ),
+        (
+            "rules: []",
+            vec![stored(same, Some("other"), vec![])],
+            "0 to create, 0 to change, 0 to delete, 0 unchanged",
+        ),
+        (
+            "rules: []",
+            vec![stored(same, None, vec![])],
+            "0 to create, 0 to change, 0 to delete, 0 unchanged",
+        ),
+        (
+            same,
+            vec![stored(same, None, vec![])],
+            "line 1: name: \"a\" exists, and was not made by this file; --adopt takes it over",
+        ),
+        (
+            same,
+            vec![stored(same, Some("g"), vec![])],
+            "line 1: name: \"a\" exists, and is managed by g; --adopt takes it over",
+        ),
+        (
+            "rules: [{name: a, warning: 1, channels: [Nobody]}]",
+            vec![],
+            "line 1: channels: there is no channel \"Nobody\" in this project",
+        ),
     ];
     for (file, stored, expected) in cases {
         let file = parse(file).expect("a good file");
@@ -118,5 +153,8 @@ fn changes_are_told_as_a_file_says_them() {
     let file = parse(same).expect("a good file");
     let adopted = plan(&file, &[stored(same, None, vec![bound])], &channels, "f", true);
     let told = adopted.expect("a plan").to_string();
-    assert!(told.starts_with("~ a\n    managed by this file from now on\n0 to create, 1"), "{told}");
+    assert!(
+        told.starts_with("~ a\n    managed by this file from now on\n0 to create, 1"),
+        "{told}"
+    );
 }

@@ -35,7 +35,10 @@ async fn a_week_is_looked_through_in_one_go() {
     let superuser = pool(&db.superuser_url).await;
     let from = Timestamp::from_secs(1_717_372_800);
     let mut link = superuser.begin().await.expect("a transaction");
-    sqlx::raw_sql("set local session_replication_role = replica").execute(&mut *link).await.expect("set");
+    sqlx::raw_sql("set local session_replication_role = replica")
+        .execute(&mut *link)
+        .await
+        .expect("set");
     for sql in [MAKE, BURSTS] {
         sqlx::query(sql).bind(rows).bind(from.to_chrono()).execute(&mut *link).await.expect("rows");
     }
@@ -46,7 +49,12 @@ async fn a_week_is_looked_through_in_one_go() {
         // Even traffic is far below these; only the bursts reach them.
         ("oom", json!({"error_types": ["execution.oom"], "warning": 50}), 700, 7),
         ("all", json!({"warning": even(rows, 300) + 60.0}), rows + 700, 7),
-        ("by source", json!({"warning": even(rows, 300) + 60.0, "group_by": ["source"]}), rows + 700, 7),
+        (
+            "by source",
+            json!({"warning": even(rows, 300) + 60.0, "group_by": ["source"]}),
+            rows + 700,
+            7,
+        ),
     ] {
         let mut columns = columns;
         columns["name"] = json!(what);
@@ -74,7 +82,10 @@ async fn a_week_is_looked_through_in_one_go() {
         assert_eq!(report.messages[0].count, 2 * incidents, "{what}: firing and resolved each");
         assert_eq!(report.series.len(), 400);
         let suggestion = report.suggestion.expect("a suggestion");
-        assert!(suggestion.max >= 100.0 && suggestion.p50 < 50.0 + even(rows, 300), "{suggestion:?}");
+        assert!(
+            suggestion.max >= 100.0 && suggestion.p50 < 50.0 + even(rows, 300),
+            "{suggestion:?}"
+        );
     }
 }
 

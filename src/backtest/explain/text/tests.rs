@@ -86,7 +86,10 @@ fn each_reason_has_its_sentence() {
             "fires (critical) at 2024-06-03 00:01:40 UTC: since 2024-06-03 00:01:10 UTC, after the \
              threshold was first reached at 2024-06-03 00:00:10 UTC.",
         ),
-        (|f| f.incident = Some(incident()), "Messages: firing to Ops sent at 2024-06-03 00:01:11 UTC."),
+        (
+            |f| f.incident = Some(incident()),
+            "Messages: firing to Ops sent at 2024-06-03 00:01:11 UTC.",
+        ),
         (
             |f| {
                 f.replayed =
@@ -117,8 +120,11 @@ fn each_reason_has_its_sentence() {
         (|f| f.at = at(200), "The leader, a, has been silent for 1m42s."),
         (
             |f| {
-                f.incident =
-                    Some(Incident { acknowledged_at: Some(at(80)), messages: vec![], ..incident() });
+                f.incident = Some(Incident {
+                    acknowledged_at: Some(at(80)),
+                    messages: vec![],
+                    ..incident()
+                });
             },
             "Nobody was told of it. It was acknowledged at 2024-06-03 00:01:20 UTC, which stops reminders.",
         ),
