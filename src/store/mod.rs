@@ -11,6 +11,7 @@ pub mod acts;
 pub mod channels;
 pub mod diagnose;
 pub mod error;
+pub mod explain;
 pub mod feed;
 pub mod groups;
 pub mod held;

@@ -23,6 +23,7 @@ mod operate;
 mod pipeline;
 mod realtime_client;
 mod retention;
+mod rules_file;
 mod scenarios;
 mod schema;
 mod secrets;

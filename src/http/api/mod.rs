@@ -13,11 +13,13 @@ mod caller;
 mod channels;
 mod document;
 mod events;
+mod explain;
 mod interactivity;
 mod layers;
 mod limits;
 mod links;
 mod metrics;
+mod preview;
 mod problem;
 mod state;
 
@@ -35,9 +37,11 @@ fn areas() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(document::head())
         .merge(channels::routes())
         .merge(events::routes())
+        .merge(explain::routes())
         .merge(interactivity::routes())
         .merge(links::routes())
         .merge(metrics::routes())
+        .merge(preview::routes())
 }
 
 /// The OpenAPI 3.1 description of everything under `/api`.
