@@ -87,8 +87,7 @@ export async function readDraft(client, params) {
 /** What was typed, as a rule, after the server refused it. @param {Record<string, string[]>} values */
 export function typed(values) {
 	const form = new FormData();
-	for (const [name, list] of Object.entries(values))
-		for (const one of list) form.append(name, one);
+	for (const [name, list] of Object.entries(values)) for (const one of list) form.append(name, one);
 	return { rule: ruleOf(form), links: channelsOf(form) };
 }
 
@@ -106,7 +105,10 @@ export function save(name) {
 				changedSomething(changed);
 			} else {
 				const made = await rows(
-					client.from('alert_rules').insert({ project_id, ...columns }).select('rule_id')
+					client
+						.from('alert_rules')
+						.insert({ project_id, ...columns })
+						.select('rule_id')
 				);
 				rule = made[0].rule_id;
 			}
