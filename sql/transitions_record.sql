@@ -40,20 +40,17 @@ with given as materialized (
   returning i.incident_id, i.project_id
 ), time_line as (
   insert into public.alert_incident_events (incident_id, project_id, at, kind, level, value, threshold, note)
-  select w.incident_id, w.project_id, g.at, g.kind, g.level, g.value, g.threshold, case when g.entry is null then g.note end
-    from written w join given g using (incident_id)
-  on conflict (incident_id, kind, at) do nothing
-), noted as (
-  -- Why nobody was told.
-  insert into public.alert_incident_events (incident_id, project_id, at, kind, level, value, threshold, note)
-  select w.incident_id, w.project_id, g.at, g.entry, g.level, g.value, g.threshold, g.note
-    from written w join given g using (incident_id)
-   where g.entry is not null
-  on conflict (incident_id, kind, at) do nothing
-), taken_back as (
-  insert into public.alert_incident_events (incident_id, project_id, at, kind, level, note)
-  select w.incident_id, w.project_id, g.at, 'unacknowledged', g.level, 'the level rose to critical'
-    from written w join given g using (incident_id) join acknowledged a using (incident_id)
+  select w.incident_id, w.project_id, g.at, e.kind, g.level, e.value, e.threshold, e.note
+    from written w join given g using (incident_id), lateral (
+      select 1, g.kind, g.value, g.threshold, case when g.entry is null then g.note end
+      union all
+      -- Why nobody was told.
+      select 2, g.entry, g.value, g.threshold, g.note where g.entry is not null
+      union all
+      select 3, 'unacknowledged', null, null, 'the level rose to critical'
+       where g.incident_id in (select a.incident_id from acknowledged a)
+    ) as e (place, kind, value, threshold, note)
+   order by g.at, w.incident_id, e.place
   on conflict (incident_id, kind, at) do nothing
 ), messages as (
   insert into public.alert_notifications (incident_id, channel_id, project_id, transition, reminder, payload)

@@ -26,6 +26,7 @@ pub mod rules_file;
 pub mod sinks;
 pub mod store;
 pub mod supervisor;
+pub mod system;
 pub mod telemetry;
 pub mod telling;
 pub mod token;

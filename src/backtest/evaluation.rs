@@ -1,12 +1,19 @@
 //! The pure part: a rule over rows that come one by one.
 
+use std::{iter::Peekable, vec};
+
+use uuid::Uuid;
+
 use super::{
     incidents::Incidents,
     report::{IncidentLine, Point},
     series::Series,
 };
 use crate::{
-    engine::{Engine, Input, RunCount, batch::Playback},
+    engine::{
+        Engine, Input, RunCount,
+        batch::{Earlier, Playback, Table},
+    },
     model::{ErrorEvent, OpenIncident, Rule, Span, Timestamp, Transition},
 };
 
@@ -24,6 +31,18 @@ pub struct Evaluation {
     incidents: Incidents,
     told: Vec<Transition>,
     cut: bool,
+    acknowledgements: Peekable<vec::IntoIter<Acknowledgement>>,
+}
+
+/// Somebody took an incident in hand, or gave it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acknowledgement {
+    /// When.
+    pub at: Timestamp,
+    /// The incident. The same breach has the same id in a back-test as it had when running live.
+    pub incident_id: Uuid,
+    /// False where it was given back.
+    pub acknowledged: bool,
 }
 
 /// What came of a back-test.
@@ -53,15 +72,25 @@ impl Evaluation {
     #[must_use]
     pub fn new(rule: &Rule, runs: Vec<RunCount>, from: Timestamp, to: Timestamp) -> Self {
         let begins = Self::begins(rule, from);
+        let rules = vec![rule.clone()];
+        let earlier = Earlier::of(&rules, Table::default(), begins);
         Self {
             rule: rule.clone(),
             from,
-            playback: Playback::new(vec![rule.clone()], runs, begins, to),
+            playback: Playback::new(rules, runs, &[], earlier, (begins, to)),
             series: Series::new(from, to, rule.window),
             incidents: Incidents::default(),
             told: Vec::new(),
             cut: false,
+            acknowledgements: Vec::new().into_iter().peekable(),
         }
+    }
+
+    /// What people did meanwhile, in order of time; without it nobody acknowledges anything.
+    #[must_use]
+    pub fn with_acknowledgements(mut self, all: Vec<Acknowledgement>) -> Self {
+        self.acknowledgements = all.into_iter().peekable();
+        self
     }
 
     /// From when on rows must be given so that `rule` stands at `from` as if it had run all the time:
@@ -77,7 +106,7 @@ impl Evaluation {
 
     /// Takes the next event, in order of `received_at` and `seq`.
     pub fn event(&mut self, event: &ErrorEvent) {
-        self.sample_until(event.received_at);
+        self.go_to(event.received_at);
         self.playback.event(event);
         self.collect();
     }
@@ -91,7 +120,7 @@ impl Evaluation {
     /// Goes on to the end.
     #[must_use]
     pub fn finish(mut self) -> Outcome {
-        self.sample_until(Timestamp::from_micros(i64::MAX));
+        self.go_to(Timestamp::from_micros(i64::MAX));
         self.playback.finish();
         self.collect();
         let engine = self.playback.engine();
@@ -109,6 +138,16 @@ impl Evaluation {
             open,
             too_late,
         }
+    }
+
+    /// Takes the samples and acknowledgements that come before `now`.
+    fn go_to(&mut self, now: Timestamp) {
+        while let Some(done) = self.acknowledgements.next_if(|done| done.at < now) {
+            self.sample_until(done.at);
+            self.playback.acknowledge(done.at, done.incident_id, done.acknowledged);
+            self.collect();
+        }
+        self.sample_until(now);
     }
 
     fn sample_until(&mut self, now: Timestamp) {

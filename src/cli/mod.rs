@@ -9,6 +9,7 @@ use crate::{
     error::Error,
 };
 
+mod backtest;
 mod channels;
 mod check;
 #[cfg(feature = "dev")]
@@ -43,6 +44,8 @@ enum Command {
     /// Run everything on this machine: database, daemon, sinks and a demo workload.
     #[cfg(feature = "dev")]
     Dev(dev::Arguments),
+    /// Evaluate a rule over stored history: incidents, messages, suggested thresholds.
+    Backtest(backtest::Arguments),
     /// Diagnose a deployment line by line.
     Check(check::Arguments),
     /// Report error events from the shell, or from NDJSON on standard input.
@@ -85,6 +88,7 @@ impl Cli {
             Command::Run => run::execute(&environment).await,
             #[cfg(feature = "dev")]
             Command::Dev(arguments) => dev::execute(arguments, environment).await,
+            Command::Backtest(arguments) => backtest::execute(arguments, &environment).await,
             Command::Check(arguments) => check::execute(arguments, &environment).await,
             Command::Report(arguments) => report::execute(arguments, &environment).await,
             Command::Token(arguments) => token::execute(&arguments, &environment),

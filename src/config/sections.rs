@@ -294,10 +294,13 @@ pub struct Upkeep {
     pub prunes: bool,
     /// What the leader asks now and then while all is well; its path is as good as a password.
     pub dead_mans_ping: Option<SecretString>,
+    /// Names or ids of the channels that are told of trouble with the tracker itself; none for all
+    /// channels without a project.
+    pub system_channels: Option<Vec<String>>,
 }
 
 impl Upkeep {
-    /// Reads `RETENTION` and `DEAD_MANS_PING_URL`.
+    /// Reads `RETENTION`, `SYSTEM_ALERT_CHANNELS` and `DEAD_MANS_PING_URL`.
     pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let ping = urls::address(reader, &var::DEAD_MANS_PING_URL, ("http", "https"));
         let prunes = match reader.text(&var::RETENTION)?.as_str() {
@@ -308,7 +311,13 @@ impl Upkeep {
                 return None;
             }
         };
-        Some(Self { prunes, dead_mans_ping: ping.map(|url| url.to_string().into()) })
+        let system_channels = match reader.text(&var::SYSTEM_ALERT_CHANNELS)?.trim() {
+            "global" => None,
+            "none" => Some(Vec::new()),
+            names => Some(names.split(',').map(|name| name.trim().to_owned()).collect()),
+        };
+        let dead_mans_ping = ping.map(|url| url.to_string().into());
+        Some(Self { prunes, dead_mans_ping, system_channels })
     }
 }
 

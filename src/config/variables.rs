@@ -61,6 +61,7 @@ variables! {
     FEED_TICK_QUIET_MS = "250": "milliseconds between numbered reads while nothing happens";
     FEED_TICK_BUSY_MS = "100": "milliseconds between numbered reads while rows flow or the socket is down or deaf";
     RETENTION = "leader": "leader if the leading instance deletes what is older than its retention, off if pg_cron or nobody does";
+    SYSTEM_ALERT_CHANNELS = "global": "names or ids of the channels, separated by commas, that are told of trouble with the tracker itself; global for all channels without a project, none for nobody";
     #[secret] DEAD_MANS_PING_URL: "address that the leader asks every 30 s while all is well, as of a healthchecks service, which then alerts when it falls silent";
     ALLOW_PLAINTEXT = "false": "true allows http, ws, postgres without TLS and smtp without TLS to other machines";
     ALLOW_PRIVATE_DESTINATIONS: "networks, as in 10.0.0.0/8,127.0.0.0/8, that webhooks may reach although they are private";

@@ -4,8 +4,8 @@ use uuid::Uuid;
 
 use super::{
     Engine, Stats,
-    compiled::Reading,
     group::{Group, Parts},
+    kinds::{Reading, Scene},
 };
 use crate::model::{GroupKey, OpenIncident, Timestamp};
 
@@ -75,6 +75,7 @@ impl Engine {
             run_windows: self.runs.len(),
             incidents: self.open.len(),
             timers: self.timers.len(),
+            known_groups: self.known.len(),
             interned: self.interns.uuids.len() + self.interns.texts.len(),
             ..self.counters
         }
@@ -85,13 +86,14 @@ impl Engine {
         let incident = group.incident.as_deref()?;
         let reading = self.reading_at(group)?;
         // As in judging: between judgements the evidence knows the most errors there were.
-        let highest = match reading.runs {
-            None => self.rule(group.rule)?.read(group.evidence.most(), None).value?,
-            Some(_) => incident.peak,
+        let rule = self.rule(group.rule)?;
+        let highest = match rule.is_counted() {
+            true => rule.value_of(group.evidence.most()),
+            false => incident.peak,
         };
         let open = OpenIncident {
             incident_id: incident.id,
-            rule_id: self.rule(group.rule)?.rule.id,
+            rule_id: rule.rule.id,
             group_key: incident.key.clone(),
             state: incident.state,
             level: incident.level,
@@ -103,14 +105,14 @@ impl Engine {
             flapping: incident.flapping,
             acknowledged: incident.acknowledged,
             peak: incident.peak.max(highest),
-            evidence: group.evidence.render(reading.errors, reading.runs),
+            evidence: group.evidence.render(reading.errors, reading.runs, reading.detail),
         };
         Some((open, reading.shown()))
     }
 
     fn reading_at(&self, group: &Group) -> Option<Reading> {
         let rule = self.rule(group.rule)?;
-        let runs = rule.is_ratio().then(|| self.runs.total_at(group.scope, self.now));
-        Some(rule.read(group.ring.total_at(self.now), runs))
+        let (runs, complete, at) = (&self.runs, self.complete, self.now);
+        Some(Scene { rule, group, runs, complete, at }.read())
     }
 }

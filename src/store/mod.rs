@@ -21,10 +21,12 @@ pub mod pool;
 pub mod reconcile;
 pub mod retention;
 pub mod rollup;
+pub mod rule_rows;
 pub mod rules;
 pub mod runs;
 pub mod secrets;
 pub mod status;
+pub mod system;
 pub mod telling;
 
 pub use error::{ErrorKind, StoreError};

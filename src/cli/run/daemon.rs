@@ -12,29 +12,26 @@ use uuid::Uuid;
 
 use super::{
     boot::{self, LateProbe},
-    pulse::{self, Pulse},
-    reconcile::{self, Reconciled, Reconciler},
+    pulse::Pulse,
+    reconcile::{Reconciled, Reconciler},
     reporting::{self, Reporting},
-    socket,
+    settings::Settings,
+    socket, system,
 };
 use crate::{
     alerting::{Configuration, Connections, Decider, DeciderHandle, LiveBoard, Narrator, Writer},
     cli::wiring,
     clock::Clock,
-    config::{
-        Api, Credentials, Database, Environment, Feed, Http, Instance, Notify as NotifyConfig,
-        Problems, Supabase, Upkeep,
-    },
     error::Error,
     feed::{self, FeedHandle, FeedOptions, FeedStatus},
     http,
     lease::{self, Leadership, LeaseKeeper, LeaseOptions},
-    model::Span,
     notify::{Dispatcher, DispatcherSettings, Mandate},
-    realtime::{RealtimeClient, RealtimeHandle, Timing},
+    realtime::{RealtimeClient, RealtimeHandle},
     retention,
     store::{Db, outbox::Outbox},
     supervisor::{Supervisor, TaskError},
+    system::SystemWatch,
     telemetry::Metrics,
 };
 
@@ -48,77 +45,6 @@ const DECISION_BATCHES: usize = 64;
 const MESSAGES: usize = 16;
 /// Events of the socket that may wait for the feed, in batches.
 const SOCKET_EVENTS: usize = 256;
-
-/// Everything `run` reads from the environment.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Postgres.
-    pub database: Database,
-    /// PostgREST and Realtime.
-    pub supabase: Supabase,
-    /// What tokens are made from.
-    pub credentials: Credentials,
-    /// How messages get out.
-    pub notify: NotifyConfig,
-    /// The daemon's own server.
-    pub http: Http,
-    /// Who may call its API.
-    pub api: Api,
-    /// How often the table is read.
-    pub feed: Feed,
-    /// Which instance this is.
-    pub instance: Instance,
-    /// What it does beside.
-    pub upkeep: Upkeep,
-    /// Every wait of the socket; not read from the environment.
-    pub socket: Timing,
-    /// How often counts are compared with the table; not read from the environment.
-    pub reconcile_every: Duration,
-    /// How often old rows are deleted; not read from the environment.
-    pub prune_every: Duration,
-    /// How often the dead man's ping goes out; not read from the environment.
-    pub ping_every: Duration,
-    /// The life of the daemon's own tokens; not read from the environment.
-    pub token_life: Span,
-}
-
-impl Settings {
-    /// Reads and checks everything.
-    ///
-    /// # Errors
-    /// Every problem there is.
-    pub fn read(environment: &Environment) -> Result<Self, Problems> {
-        let mut reader = environment.reader();
-        let database = Database::read(&mut reader);
-        let supabase = Supabase::read(&mut reader);
-        let credentials = Credentials::read(&mut reader);
-        let notify = NotifyConfig::read(&mut reader);
-        let http = Http::read(&mut reader);
-        let api = Api::read(&mut reader);
-        let feed = Feed::read(&mut reader);
-        let instance = Instance::read(&mut reader);
-        let upkeep = Upkeep::read(&mut reader);
-        let all = (|| {
-            Some(Self {
-                database: database?,
-                supabase: supabase?,
-                credentials: credentials?,
-                notify: notify?,
-                http: http?,
-                api: api?,
-                feed: feed?,
-                instance: instance?,
-                upkeep: upkeep?,
-                socket: Timing::default(),
-                reconcile_every: reconcile::EVERY,
-                prune_every: retention::EVERY,
-                ping_every: pulse::EVERY,
-                token_life: wiring::DAEMON_TOKEN_LIFE,
-            })
-        })();
-        reader.finish(all)
-    }
-}
 
 /// A running instance.
 pub struct Daemon {
@@ -226,7 +152,7 @@ impl Daemon {
             DispatcherSettings::default(),
         );
         let mandate = mandate(leadership.clone());
-        once(&mut tasks, "dispatcher", dispatcher.run(wake, mandate, cancel.clone()));
+        once(&mut tasks, "dispatcher", dispatcher.run(Arc::clone(&wake), mandate, cancel.clone()));
         start_socket(
             &mut tasks,
             instance,
@@ -240,7 +166,7 @@ impl Daemon {
         let (found, reconciled) = watch::channel(Reconciled::default());
         let reconciler = Reconciler {
             db: db.clone(),
-            clock,
+            clock: clock.clone(),
             leadership: leadership.clone(),
             every: settings.reconcile_every,
             metrics: metrics.clone(),
@@ -260,6 +186,26 @@ impl Daemon {
             let client = reqwest::Client::builder().build().map_err(Error::failed)?;
             once(&mut tasks, "dead man's ping", pulse.run(client, cancel.clone()));
         }
+        let observe = system::observe(
+            status.clone(),
+            reconciled.clone(),
+            leadership.clone(),
+            settings.system,
+        );
+        let dashboard = settings.notify.dashboard_url.as_ref();
+        let system_watch = SystemWatch {
+            db: db.clone(),
+            clock,
+            leadership: leadership.clone(),
+            outbox: outbox.clone(),
+            metrics: metrics.clone(),
+            wake,
+            limits: settings.system,
+            channels: settings.upkeep.system_channels,
+            dashboard: dashboard.map(|url| url.as_str().trim_end_matches('/').to_owned()),
+            observe,
+        };
+        once(&mut tasks, "system watch", system_watch.run(cancel.clone()));
         let reporting = Reporting {
             instance,
             name: settings.instance.name,

@@ -11,8 +11,10 @@
 mod body;
 mod caller;
 mod document;
+mod events;
 mod layers;
 mod limits;
+mod metrics;
 mod problem;
 mod state;
 
@@ -27,7 +29,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 /// Every area's routes, with their description.
 fn areas() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::with_openapi(document::head())
+    OpenApiRouter::with_openapi(document::head()).merge(events::routes()).merge(metrics::routes())
 }
 
 /// The OpenAPI 3.1 description of everything under `/api`.

@@ -66,10 +66,16 @@ impl Fleet {
             ("ALLOW_PRIVATE_DESTINATIONS", "127.0.0.0/8".to_owned()),
             ("ALLOW_PLAINTEXT", "true".to_owned()),
             ("HTTP_LISTEN", "127.0.0.1:0".to_owned()),
+            ("SYSTEM_ALERT_CHANNELS", "none".to_owned()),
         ];
         let slack = HttpSink::start().await.expect("a sink");
         let hook = HttpSink::start().await.expect("a sink");
         Self { admin: db.admin().await, slack, hook, variables, folder, _db: db }
+    }
+
+    /// Sets a variable of the instances that are started from now on.
+    pub fn set(&mut self, name: &'static str, value: &str) {
+        self.variables.push((name, value.to_owned()));
     }
 
     /// Starts an instance; `crash` is what `CRASH_POINT` says.

@@ -38,6 +38,9 @@ export function drawBars(plot, bars, { bucket, partial, background }) {
 			const width = Math.max(ratio, right - x);
 			const y = Math.round(plot.valToPos(top, 'y', true));
 			const height = Math.max(ratio, Math.round(plot.valToPos(base, 'y', true)) - y);
+			// Bands must not shine through.
+			ctx.fillStyle = background;
+			ctx.fillRect(x, y, width, height);
 			if (i === partial) {
 				ctx.globalAlpha = 0.3;
 				ctx.fillStyle = bar.color;

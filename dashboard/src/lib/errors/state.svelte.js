@@ -25,6 +25,7 @@ import { Toasts } from './toasts.svelte.js';
  * @property {string | null} heartbeat_at Latest heartbeat of any leader; null where none ever ran.
  * @property {string | null} complete_through
  * @property {number} open_holes
+ * @property {number} last_number The highest number of an error that the tracker knows of.
  * @property {{ what: string, detail: string }[]} problems
  */
 
@@ -34,12 +35,16 @@ const CHECK_EVERY = 5_000;
 
 const KEY = Symbol('errors');
 
+/** What else stays in a page's URL when its range or filters change. */
+const STICKY = ['cols', 'group'];
+
 /** Nothing is known of a tracker. @type {Tracker} */
 export const NO_TRACKER = {
 	now: 0,
 	heartbeat_at: null,
 	complete_through: null,
 	open_holes: 0,
+	last_number: 0,
 	problems: []
 };
 
@@ -119,6 +124,12 @@ export class ErrorsState {
 		if (keep) {
 			writeRange(search, this.range);
 			writeFilters(search, this.filters);
+			if (path === '' || path === page.url.pathname) {
+				for (const name of STICKY) {
+					const value = page.url.searchParams.get(name);
+					if (value) search.set(name, value);
+				}
+			}
 		}
 		if (range) writeRange(search, range);
 		if (filters)
@@ -128,7 +139,8 @@ export class ErrorsState {
 			else search.set(name, value);
 		}
 		const query = search.toString().replaceAll('%2C', ',').replaceAll('%3A', ':');
-		return query ? `${path}?${query}` : path;
+		// An empty path is this page; without a query that is `?`, since an empty link would keep it.
+		return query ? `${path}?${query}` : path || '?';
 	}
 
 	/**
@@ -184,6 +196,7 @@ export async function readTracker(client) {
 		heartbeat_at: leader?.heartbeat_at ?? null,
 		complete_through: leader?.complete_through ?? null,
 		open_holes: leader?.open_holes ?? 0,
+		last_number: leader?.last_number ?? 0,
 		problems: leader?.problems ?? []
 	};
 }
