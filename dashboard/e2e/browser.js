@@ -120,7 +120,11 @@ export async function axe(page) {
 		return violations.map((/** @type {any} */ one) => ({
 			id: one.id,
 			help: one.help,
-			nodes: one.nodes.slice(0, 4).map((/** @type {any} */ node) => `${node.html.slice(0, 160)} ${node.any[0]?.message ?? ''}`)
+			nodes: one.nodes
+				.slice(0, 4)
+				.map(
+					(/** @type {any} */ node) => `${node.html.slice(0, 160)} ${node.any[0]?.message ?? ''}`
+				)
 		}));
 	});
 	return found;
@@ -144,7 +148,10 @@ export async function control(path) {
  * @param {string} path
  * @param {{ method?: string, body?: unknown, token?: string, headers?: Record<string, string> }} [options]
  */
-export async function rest(path, { method = 'GET', body, token = stack.service, headers = {} } = {}) {
+export async function rest(
+	path,
+	{ method = 'GET', body, token = stack.service, headers = {} } = {}
+) {
 	const response = await fetch(`${stack.supabase}/rest/v1${path}`, {
 		method,
 		headers: {

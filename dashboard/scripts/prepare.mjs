@@ -14,7 +14,13 @@ if (!installed()) {
 	console.log('dashboard: installing packages, which takes a moment the first time');
 	run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
 }
-const now = fingerprint(['src', 'static', 'svelte.config.js', 'vite.config.js', 'package-lock.json']);
+const now = fingerprint([
+	'src',
+	'static',
+	'svelte.config.js',
+	'vite.config.js',
+	'package-lock.json'
+]);
 if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== now) {
 	console.log('dashboard: building');
 	run('npm', ['run', '--silent', 'build']);
@@ -24,7 +30,9 @@ if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== now) {
 /** npm writes its own copy of the lock file last, so an older one means an older installation. */
 function installed() {
 	const copy = join(root, 'node_modules', '.package-lock.json');
-	return existsSync(copy) && statSync(copy).mtimeMs >= statSync(join(root, 'package-lock.json')).mtimeMs;
+	return (
+		existsSync(copy) && statSync(copy).mtimeMs >= statSync(join(root, 'package-lock.json')).mtimeMs
+	);
 }
 
 /** @param {string[]} paths */
@@ -32,7 +40,10 @@ function fingerprint(paths) {
 	const hash = createHash('sha256');
 	for (const file of paths.flatMap(list).sort()) {
 		if (/\.(test|spec)\.js$/.test(file)) continue;
-		hash.update(`${file}\0`).update(readFileSync(join(root, file))).update('\0');
+		hash
+			.update(`${file}\0`)
+			.update(readFileSync(join(root, file)))
+			.update('\0');
 	}
 	return hash.digest('hex');
 }
@@ -47,7 +58,11 @@ function list(path) {
 function run(command, args) {
 	const done = spawnSync(command, args, { cwd: root, encoding: 'utf8' });
 	if (done.status === 0) return;
-	const said = `${done.stdout ?? ''}\n${done.stderr ?? ''}`.trim().split('\n').slice(-15).join('\n');
+	const said = `${done.stdout ?? ''}\n${done.stderr ?? ''}`
+		.trim()
+		.split('\n')
+		.slice(-15)
+		.join('\n');
 	console.error(`${command} ${args[0]} failed: ${done.error?.message ?? said}`);
 	process.exit(1);
 }

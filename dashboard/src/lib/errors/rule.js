@@ -150,7 +150,7 @@ export const PRESETS = [
 		}
 	},
 	{
-		id: 'new',
+		id: 'new_group',
 		label: 'A new kind of error',
 		help: 'A group that was never seen before',
 		rule: {
