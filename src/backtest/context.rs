@@ -4,11 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{
-    messages::Restraints,
-    report::ChannelRef,
-    run::RunError,
-};
+use super::{messages::Restraints, report::ChannelRef, run::RunError};
 use crate::{
     model::{Rule, RuleError, Timestamp},
     store::{
@@ -57,7 +53,9 @@ pub async fn find(
 ) -> Result<Found, FindError> {
     let mut rows = rule_rows::find(db, name_or_id, project, limit).await?;
     if rows.len() > 1 {
-        let id = |row: &serde_json::Value| row.get("rule_id").and_then(|id| id.as_str().map(str::to_owned));
+        let id = |row: &serde_json::Value| {
+            row.get("rule_id").and_then(|id| id.as_str().map(str::to_owned))
+        };
         let ids: Vec<String> = rows.iter().filter_map(id).collect();
         return Err(FindError::Several(name_or_id.to_owned(), ids.join(", ")));
     }

@@ -13,7 +13,7 @@ mod series;
 mod suggestion;
 
 pub use context::{FindError, Found, find, restraints};
-pub use messages::{Mail, Restraints, Sent, count, deliver};
 pub use evaluation::{Acknowledgement, Evaluation, Outcome};
+pub use messages::{Mail, Restraints, Sent, count, deliver};
 pub use report::{ChannelRef, IncidentLine, MessageCount, Point, Report, Suggestion, Thresholds};
 pub use run::{Request, RunError, replay, run};

@@ -122,7 +122,8 @@ async fn wanted(arguments: &Arguments, db: &Db) -> Result<(Rule, Vec<ChannelRef>
 /// The report for a terminal.
 fn text(rule: &Rule, report: &Report) -> String {
     let seconds = rule.window.micros() / 1_000_000;
-    let mut text = format!("{}: {} over {}\n", rule.name, rule.metric.as_str(), render_span(seconds));
+    let mut text =
+        format!("{}: {} over {}\n", rule.name, rule.metric.as_str(), render_span(seconds));
     text += &format!(
         "{} to {}: {} errors read in {} ms",
         short(report.from),

@@ -4,7 +4,9 @@ use chrono::NaiveTime;
 use meshhook_errors::{
     backtest::ChannelRef,
     engine::RunCount,
-    model::{ErrorEvent, GroupField, GroupKey, Rule, Severity, Source, Span, Timestamp, Transition},
+    model::{
+        ErrorEvent, GroupField, GroupKey, Rule, Severity, Source, Span, Timestamp, Transition,
+    },
     rules_file::{
         parse_span, rule_of,
         yaml::{Data, Node, load},
@@ -115,12 +117,15 @@ fn steps(name: &str, lines: &[String]) -> Vec<(Timestamp, Step)> {
             ["feed", "is", "back"] => steps.push((at, Step::FeedIsBack)),
             [count, "runs" | "run", rest @ ..] => {
                 let event = event(at, 0, rest);
-                steps.push((at, Step::Runs(RunCount {
-                    project_id: event.project_id,
-                    workflow_id: event.workflow_id,
-                    started_at: at,
-                    count: count.parse().expect(line),
-                })));
+                steps.push((
+                    at,
+                    Step::Runs(RunCount {
+                        project_id: event.project_id,
+                        workflow_id: event.workflow_id,
+                        started_at: at,
+                        count: count.parse().expect(line),
+                    }),
+                ));
             }
             [count, "errors" | "error", rest @ ..] => {
                 for _ in 0..count.parse().expect(line) {

@@ -53,10 +53,8 @@ pub fn stream(scenario: &Scenario) -> (Outcome, Vec<Acknowledgement>) {
         }
     }
     let end = scenario.steps.last().map_or(BASE, |(at, _)| *at);
-    let outcome = Outcome {
-        then: sorted(&stream.told),
-        told: messages(scenario, &stream.told, end),
-    };
+    let outcome =
+        Outcome { then: sorted(&stream.told), told: messages(scenario, &stream.told, end) };
     (outcome, stream.acknowledged)
 }
 
