@@ -78,9 +78,12 @@ export async function readDraft(client, params) {
 	}
 	const rule = presetRule(params.get('preset'));
 	// "Alert me about this" on other pages says which errors are meant.
-	rule.project_id = params.get('project');
-	rule.error_types = params.get('types')?.split(',').filter(Boolean) ?? rule.error_types;
-	rule.message_contains = params.get('text');
+	const list = (/** @type {string} */ name) => params.get(name)?.split(',').filter(Boolean);
+	rule.project_id = params.get('project_id');
+	rule.name = params.get('name')?.slice(0, 120) || rule.name;
+	rule.error_types = list('error_types') ?? rule.error_types;
+	rule.sources = list('sources') ?? rule.sources;
+	rule.message_contains = params.get('message_contains');
 	return { rule, links: [] };
 }
 
