@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 NODE_MIN := 20
 
-.PHONY: help setup dev smoke test campaign soak bench fmt lint doc deny clean
+.PHONY: help setup dev smoke screenshots test campaign soak bench fmt lint doc deny clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,9 @@ dev: setup ## Everything on this machine: database, daemon, sinks, demo workload
 
 smoke: setup ## The same once, without a person: burst, alerts, resolved messages, one line of JSON.
 	cargo run --quiet -- dev --smoke
+
+screenshots: ## Pictures of every page of a running `make dev`; those of the README are committed.
+	cd dashboard && node scripts/screenshots.mjs $(DASHBOARD)
 
 test: setup ## All tests, the database ones on the system's PostgreSQL and on version 17.
 	@.ci/test
@@ -34,11 +37,12 @@ bench: setup ## Benchmarks in release mode: engine, frames, ledger, inserts, cap
 fmt: ## Format the code.
 	cargo fmt --all
 
-lint: ## Format check, clippy with warnings denied, documentation without warnings.
+lint: ## Format check, clippy with warnings denied, documentation without warnings, the dashboard's own.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+	cd dashboard && node scripts/prepare.mjs install && npm run --silent lint && npm run --silent check
 
 deny: ## Licences, advisories and duplicate versions of dependencies.
 	cargo deny check
