@@ -11,7 +11,7 @@ use crate::{
     config::{Credentials, Database, Notify, Reporter, Supabase, variables},
     error::Error,
     model::Span,
-    notify::{Egress, EgressConfig, Mailer, Senders, SmtpConfig},
+    notify::{Egress, EgressConfig, Endpoints, Mailer, Senders, SmtpConfig},
     realtime::{RealtimeConfig, Timing, Vsn},
     rest::{RestClient, RestConfig},
     store::{
@@ -175,7 +175,13 @@ pub fn notify_parts(config: &Notify, clock: Clock) -> Result<NotifyParts, Error>
         }
         _ => None,
     };
-    Ok(NotifyParts { senders: Senders::new(egress, mailer, clock), key })
+    let mut endpoints = Endpoints::default();
+    if let Some(url) = &config.slack_api {
+        url.as_str().trim_end_matches('/').clone_into(&mut endpoints.slack_api);
+    }
+    endpoints.pagerduty = config.pagerduty_events.as_ref().map(ToString::to_string);
+    let senders = Senders::new(egress, mailer, clock).with_endpoints(endpoints);
+    Ok(NotifyParts { senders, key })
 }
 
 /// Prints a token and nothing else, so that a shell can take it.

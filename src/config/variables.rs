@@ -53,6 +53,8 @@ variables! {
     #[secret] CHANNEL_SECRETS_KEY: "32 random bytes in base64 that encrypt the channels' secrets, as from openssl rand -base64 32";
     #[secret] SMTP_URL: "mail server, as in smtps://user:password@host:465, or smtp://user:password@host:587?tls=required";
     SMTP_FROM: "sender of alert mail, as in MeshHook alerts <alerts@example.com>";
+    SLACK_API_URL = "https://slack.com/api": "where Slack's Web API is, for channels with a bot token";
+    PAGERDUTY_EVENTS_URL: "stands in for PagerDuty's Events API v2, as in https://proxy.example.com/v2/enqueue";
     DASHBOARD_URL: "address of the web app, for links in messages, as in https://meshhook.example.com";
     HTTP_LISTEN = "127.0.0.1:9464": "where /healthz, /readyz and /metrics are served";
     INSTANCE_NAME: "name of this instance in the status table; by default the host's name";

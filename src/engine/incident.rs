@@ -9,9 +9,10 @@ use uuid::Uuid;
 use super::{
     compiled::{Compiled, Reading},
     evidence::Tracker,
+    window::Ring,
 };
 use crate::model::{
-    GroupKey, IncidentState, Level, OpenIncident, Timestamp, Transition, TransitionKind,
+    Evidence, GroupKey, IncidentState, Level, OpenIncident, Timestamp, Transition, TransitionKind,
 };
 
 /// Under which incident ids are made: UUIDv5 of this namespace and rule, group key and beginning.
@@ -43,6 +44,7 @@ pub(super) struct Moment<'a> {
     /// Whether a value that has fallen counts now: true at bucket boundaries.
     pub falling: bool,
     pub evidence: &'a Tracker,
+    pub ring: &'a Ring,
 }
 
 impl Moment<'_> {
@@ -146,7 +148,10 @@ impl Incident {
             threshold,
             peak: self.peak,
             reminder: if kind == TransitionKind::Reminder { self.reminders } else { 0 },
-            evidence: moment.evidence.render(errors, runs),
+            evidence: Evidence {
+                trend: moment.ring.trend(),
+                ..moment.evidence.render(errors, runs)
+            },
         }
     }
 

@@ -21,7 +21,9 @@ pub mod rollup;
 pub mod rules;
 pub mod runs;
 pub mod secrets;
+pub mod slack_threads;
 pub mod status;
+pub mod templates;
 
 pub use error::{ErrorKind, StoreError};
 pub use lease::Fence;

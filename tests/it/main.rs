@@ -11,6 +11,7 @@ mod feed;
 mod ledger_concurrency;
 mod masking;
 mod matrix;
+mod messages;
 mod notify;
 mod pipeline;
 mod realtime_client;
