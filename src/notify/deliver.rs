@@ -121,7 +121,7 @@ pub(super) async fn deliver(
     crash::point(Point::Confirmed);
     let book = shared.outbox.templates();
     for (templates, problem) in problems {
-        template_watch::note(&book, &templates, Some(&problem)).await;
+        template_watch::note_failure(&book, &templates, &problem).await;
     }
     finished
 }

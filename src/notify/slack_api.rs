@@ -71,7 +71,12 @@ impl SlackApi<'_> {
         let headers = [("authorization", token)];
         let answer = self.egress.post_reading(&url, &headers, arguments.to_string(), ANSWER_MAX);
         match answer.await {
-            Ok(answer) => judged(method, &answer, self.now),
+            Ok(mut answer) => {
+                // A proxy that repeats the request's headers must not reveal the token.
+                let secret = self.token.expose_secret().trim();
+                answer.body = answer.body.replace(secret, "[masked]");
+                judged(method, &answer, self.now)
+            }
             Err(error) => {
                 let outcome = error.outcome();
                 Err(ApiFailure { outcome, status: None, error: String::new() })

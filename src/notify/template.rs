@@ -129,18 +129,35 @@ fn rendered(
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     let template =
         environment.template_from_str(source).map_err(|error| fail(described(&error)))?;
-    let variables = minijinja::Value::from(minijinja::value::Serde(variables));
-    template.render(variables).map_err(|error| fail(described(&error)))
+    let context = minijinja::Value::from(minijinja::value::Serde(variables));
+    template.render(context).map_err(|error| match error.kind() {
+        ErrorKind::UndefinedError => {
+            let used = template.undeclared_variables(true);
+            let mut unknown: Vec<String> =
+                used.into_iter().filter(|name| !is_known(name, variables)).collect();
+            unknown.sort();
+            let names = unknown.join(", ");
+            let what = if names.is_empty() { "something".to_owned() } else { names };
+            fail(one_line(&format!("there is no {what}{}", place(&error)), 300))
+        }
+        _ => fail(described(&error)),
+    })
+}
+
+/// Whether `a.b.c` leads to something.
+fn is_known(name: &str, variables: &Value) -> bool {
+    let mut parts = name.split('.');
+    parts.try_fold(variables, |value, part| value.get(part)).is_some()
+}
+
+fn place(error: &minijinja::Error) -> String {
+    error.line().map_or_else(String::new, |line| format!(" in line {line}"))
 }
 
 fn described(error: &minijinja::Error) -> String {
-    let place = error.line().map_or_else(String::new, |line| format!(" in line {line}"));
+    let place = place(error);
     let what = match error.kind() {
         ErrorKind::OutOfFuel => "takes too long or makes too much text".to_owned(),
-        ErrorKind::UndefinedError => format!(
-            "uses something that does not exist: {}",
-            error.detail().unwrap_or("docs/alerts.md lists what there is")
-        ),
         kind => match error.detail() {
             Some(detail) => format!("{kind}: {detail}"),
             None => kind.to_string(),

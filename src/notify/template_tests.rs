@@ -39,8 +39,8 @@ fn a_template_says_what_its_author_wants() {
 fn a_template_that_fails_leaves_the_built_in_text_and_says_why() {
     let cases = [
         ("{{ rule.name", "title_template: syntax error"),
-        ("{{ rule.nmae }}", "title_template: uses something that does not exist"),
-        ("{{ grup }}", "title_template: uses something that does not exist"),
+        ("{{ rule.nmae }}", "title_template: there is no rule.nmae in line 1"),
+        ("{{ grup }}", "title_template: there is no grup in line 1"),
         ("{{ rule.name|shout }}", "title_template: unknown filter"),
         ("{% include 'other' %}", "title_template: "),
         (

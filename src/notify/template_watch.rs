@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     model::{Evidence, GroupField, Level, Span, Timestamp, TopGroup},
-    store::templates::{RuleTemplates, TemplateBook},
+    store::{
+        StoreError,
+        templates::{RuleTemplates, TemplateBook},
+    },
 };
 
 /// Between looks for new templates.
@@ -52,9 +55,18 @@ pub(super) async fn run(
     }
 }
 
+/// Notes that a template failed in a message, unless it is known to fail.
+pub(super) async fn note_failure(book: &TemplateBook, templates: &RuleTemplates, problem: &str) {
+    report(book.failed(templates, problem).await, templates, Some(problem));
+}
+
 /// Notes what came of trying templates; what is wrong is logged once.
-pub(super) async fn note(book: &TemplateBook, templates: &RuleTemplates, problem: Option<&str>) {
-    match (book.checked(templates, problem).await, problem) {
+async fn note(book: &TemplateBook, templates: &RuleTemplates, problem: Option<&str>) {
+    report(book.checked(templates, problem).await, templates, problem);
+}
+
+fn report(news: Result<bool, StoreError>, templates: &RuleTemplates, problem: Option<&str>) {
+    match (news, problem) {
         (Ok(true), Some(problem)) => {
             tracing::warn!(rule = %templates.rule_id, problem, "a rule's template cannot be used; its messages have the built-in text until it is changed");
         }

@@ -60,10 +60,32 @@ impl TemplateBook {
         templates: &RuleTemplates,
         problem: Option<&str>,
     ) -> Result<bool, StoreError> {
+        self.note(include_str!("../../sql/template_checked.sql"), templates, problem).await
+    }
+
+    /// Notes that a template failed in a message where nothing is known to be wrong with it; returns
+    /// whether that is news.
+    ///
+    /// # Errors
+    /// Where the database cannot be asked.
+    pub async fn failed(
+        &self,
+        templates: &RuleTemplates,
+        problem: &str,
+    ) -> Result<bool, StoreError> {
+        self.note(include_str!("../../sql/template_failed.sql"), templates, Some(problem)).await
+    }
+
+    async fn note(
+        &self,
+        sql: &'static str,
+        templates: &RuleTemplates,
+        problem: Option<&str>,
+    ) -> Result<bool, StoreError> {
         within("note what came of templates", TIME_LIMIT, async {
             let mut link = self.db.link().await?;
             let row = link
-                .query(include_str!("../../sql/template_checked.sql"))
+                .query(sql)
                 .bind(templates.rule_id)
                 .bind(templates.title_template.clone())
                 .bind(templates.body_template.clone())

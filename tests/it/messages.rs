@@ -3,6 +3,7 @@
 
 mod acknowledged;
 mod channels;
+mod mail;
 mod pagerduty;
 mod slack_bot;
 mod storm;

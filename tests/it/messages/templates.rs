@@ -79,7 +79,7 @@ async fn a_template_that_fails_costs_nothing_but_itself() {
     .await
     .expect("the table cannot see it");
     let error = found(&rig).await.unwrap_or_default();
-    assert!(error.contains("title_template: uses something that does not exist"), "{error}");
+    assert!(error.contains("title_template: there is no rule.nam"), "{error}");
     assert!(error.contains("body_template: takes too long"), "{error}");
 
     let slack = rig.slack_channel("ops", &rig.slack).await;
