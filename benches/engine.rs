@@ -9,7 +9,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use meshhook_errors::{
     engine::{Engine, Input, Rates, batch},
     model::{
-        ErrorEvent, Filter, GroupField, Metric, Rule, Severity, Source, Span, Timestamp,
+        ErrorEvent, Filter, GroupField, Metric, NoData, Rule, Severity, Source, Span, Timestamp,
         Transition, TypePattern,
     },
 };
@@ -66,6 +66,8 @@ fn rules(count: usize, threshold: f64) -> Vec<Rule> {
                 pending: Span::ZERO,
                 keep_firing: Span::ZERO,
                 reminder: Span::ZERO,
+                no_data: NoData::Keep,
+                flap: None,
             }
         })
         .collect()

@@ -1,7 +1,5 @@
--- Which rules are to be evaluated?
-select rule_id, project_id, name, description, metric, min_runs, sources, error_types, severities,
-       workflow_ids, message_contains, group_by, window_seconds, warning, critical, resolve,
-       pending_seconds, keep_firing_seconds, reminder_seconds
-  from public.alert_rules
- where enabled
- order by rule_id
+-- Which rules are to be evaluated? Each with all its columns, by name.
+select to_jsonb(r)
+  from public.alert_rules r
+ where r.enabled
+ order by r.rule_id

@@ -8,6 +8,7 @@ mod decider;
 mod facts;
 mod live_board;
 mod message;
+mod owed;
 mod writer;
 
 pub use configuration::{Configuration, longest_ratio};

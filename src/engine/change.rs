@@ -8,11 +8,11 @@ use super::{
     Engine, HOLD,
     compiled::Compiled,
     decide::attention,
-    group::{Groups, bits},
+    group::{Groups, Parts, bits},
     incident::{Incident, Moment},
     index::{Index, Subject},
 };
-use crate::model::{Rule, Transition};
+use crate::model::{GroupKey, Rule, Timestamp, Transition};
 
 impl Engine {
     /// Puts `rules` in place of the former ones; of several with one id the first counts.
@@ -64,6 +64,9 @@ impl Engine {
         for slot in slots {
             let Some(rule) = self.rule_mut(slot) else { continue };
             rule.needs_history = false;
+            if let Some(since) = rule.observed_before.take() {
+                rule.since = since;
+            }
             let held = rule.held_until.take().is_some();
             if held || !self.passive {
                 self.judge_rule(slot, out);
@@ -81,7 +84,11 @@ impl Engine {
         self.schedule(place);
     }
 
-    fn add_rule(&mut self, rule: Compiled) {
+    fn add_rule(&mut self, mut rule: Compiled) {
+        rule.observe_since(self.now);
+        if self.rules_known {
+            rule.doubt_past(self.now);
+        }
         let slot = match self.free_rules.pop() {
             Some(slot) => slot,
             None => {
@@ -94,6 +101,16 @@ impl Engine {
         if let Some(place) = self.rules.get_mut(slot as usize) {
             *place = Some(rule);
         }
+        self.make_standing(slot);
+    }
+
+    /// Makes the group of a rule that has something to say about silence.
+    fn make_standing(&mut self, slot: u32) {
+        if self.rule(slot).is_some_and(|rule| rule.standing) {
+            let place = self.create(slot, Some(&Parts::default()));
+            self.judge(place, self.now, false, &mut Vec::new());
+            self.schedule(place);
+        }
     }
 
     fn change_rule(&mut self, slot: u32, mut new: Compiled, out: &mut Vec<Transition>) {
@@ -102,9 +119,12 @@ impl Engine {
             new.needs_history = old.needs_history;
             new.held_until = old.held_until;
             (new.groups, new.scopes, new.overflow) = (old.groups, old.scopes, old.overflow);
+            (new.since, new.observed_before) = (old.since, old.observed_before);
+            new.baselines = old.baselines.clone();
             if let Some(place) = self.rules.get_mut(slot as usize) {
                 *place = Some(new);
             }
+            self.make_standing(slot);
             self.judge_rule(slot, out);
             return;
         }
@@ -114,10 +134,13 @@ impl Engine {
         if !kept.is_empty() {
             new.held_until = Some(self.now + HOLD);
         }
+        new.observe_since(self.now);
+        new.doubt_past(self.now);
         self.groups.set_fields(slot, &new.fields);
         if let Some(place) = self.rules.get_mut(slot as usize) {
             *place = Some(new);
         }
+        self.make_standing(slot);
         for incident in kept {
             if let Some((place, _)) = self.group_of(slot, &incident.key) {
                 self.install(place, Box::new(incident));
@@ -178,6 +201,27 @@ impl Engine {
         }
     }
 
+    /// Takes what the earlier window of a change rule holds in one minute.
+    pub(super) fn take_baseline(
+        &mut self,
+        rule_id: Uuid,
+        minute: Timestamp,
+        counts: &[(GroupKey, u64)],
+        out: &mut Vec<Transition>,
+    ) {
+        let most = self.limits.groups_per_rule as usize;
+        let Some(slot) = self.by_id.get(&rule_id).copied() else { return };
+        let Some(rule) = self.rule_mut(slot).filter(|rule| rule.is_change()) else { return };
+        rule.baselines.put(minute, counts, most);
+        if minute <= self.now {
+            // It comes late; whatever it changes is decided now.
+            for place in self.groups_of(slot) {
+                self.judge(place, self.now, false, out);
+                self.schedule(place);
+            }
+        }
+    }
+
     fn groups_of(&self, slot: u32) -> Vec<u32> {
         self.groups.all().filter(|(_, group)| group.rule == slot).map(|(place, _)| place).collect()
     }
@@ -189,13 +233,18 @@ impl Engine {
     fn reindex(&mut self) {
         let Self { rules, interns, events_index, runs_index, .. } = self;
         let all = || (0_u32..).zip(rules.iter()).filter_map(|(s, r)| Some((s, r.as_ref()?)));
-        let events = Index::build(all().map(|(s, r)| (s, &r.rule)), Subject::Events, interns);
-        let ratios = all().filter(|(_, rule)| rule.is_ratio()).map(|(s, r)| (s, &r.rule));
+        let counting = all().filter(|(_, r)| !r.rule.ignores_errors()).map(|(s, r)| (s, &r.rule));
+        let events = Index::build(counting, Subject::Events, interns);
+        let ratios = all().filter(|(_, rule)| rule.needs_runs()).map(|(s, r)| (s, &r.rule));
         let runs = Index::build(ratios, Subject::Runs, interns);
         let fields = all().fold(0, |fields, (_, rule)| fields | bits(&rule.fields));
         // The new indexes have taken their references; only now may the old ones give theirs back.
         std::mem::replace(events_index, events).release(interns);
         std::mem::replace(runs_index, runs).release(interns);
+        self.news = all().filter(|(_, rule)| rule.is_new_group()).count();
+        if self.news == 0 {
+            self.known.clear();
+        }
         self.needs = self.events_index.needs().or(Groups::needs(fields));
     }
 }

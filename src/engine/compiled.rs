@@ -1,8 +1,16 @@
 //! A rule as the engine works with it: its numbers prepared, its filter reduced to what the index
 //! leaves open.
 
-use super::window::width_of;
-use crate::model::{ErrorEvent, Filter, GroupField, Level, Metric, Rule, Span, Timestamp};
+use rustc_hash::FxHashMap;
+use uuid::Uuid;
+
+use super::{
+    kinds::{Baselines, Plan, float},
+    window::{past_life, width_of},
+};
+use crate::model::{
+    ErrorEvent, Filter, GroupField, IncidentState, Level, Metric, NoData, Rule, Span, Timestamp,
+};
 
 /// No group.
 pub(super) const NONE: u32 = u32::MAX;
@@ -11,14 +19,30 @@ pub(super) const NONE: u32 = u32::MAX;
 #[derive(Clone, Debug)]
 pub(super) struct Compiled {
     pub rule: Rule,
-    /// Width of a bucket in microseconds.
+    /// Width of a bucket of the longest window, in microseconds.
     pub width: i64,
+    /// Widths of the buckets of further windows, which only a burn rate has.
+    pub further: Vec<i64>,
+    /// The pairs of windows of a burn rate.
+    pub plans: Vec<Plan>,
     /// The group-by fields, each once, in ascending order.
     pub fields: Vec<GroupField>,
     /// The lowest value that fires.
     pub fire: f64,
     /// The value below which an incident resolves; never above `fire`, so that it cannot flap there.
     pub resolve: f64,
+    /// How long a falling value is watched: the keep-firing or the flap period, whichever is longer.
+    pub watch: Span,
+    /// Whether its only group is always there, because it has something to say about silence.
+    pub standing: bool,
+    /// From when on what happens is known here; silence before then proves nothing.
+    pub since: Timestamp,
+    /// The true beginning of that, while the past has not been replayed.
+    pub observed_before: Option<Timestamp>,
+    /// What the earlier windows of a change held.
+    pub baselines: Baselines,
+    /// Fingerprints with an open incident, and since when: while history is replayed they are new.
+    pub awaited: FxHashMap<Uuid, Timestamp>,
     /// With fewer errors than this the value cannot reach `fire`.
     pub attention: u64,
     /// With fewer errors than this the value cannot reach the critical threshold.
@@ -39,30 +63,37 @@ pub(super) struct Compiled {
     needle: Option<String>,
 }
 
-/// What a group's window says at one instant.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Reading {
-    pub errors: u64,
-    /// Runs in the window, for ratio rules.
-    pub runs: Option<u64>,
-    /// The rule's value; none when there were too few runs to tell.
-    pub value: Option<f64>,
-}
-
 impl Compiled {
     pub fn new(rule: Rule) -> Self {
-        let mut fields = rule.group_by.clone();
-        fields.sort_unstable();
-        fields.dedup();
+        let fields = rule.grouping();
+        let longest = rule.longest_window();
+        let (plans, further) = match &rule.metric {
+            Metric::BurnRate(burn) => Plan::of(burn, longest),
+            _ => Default::default(),
+        };
         let lowest = |a: Option<f64>, b: Option<f64>| {
             a.into_iter().chain(b).fold(f64::INFINITY, |low: f64, v| low.min(v))
         };
         let fire = lowest(rule.warning, rule.critical);
         let mut compiled = Self {
-            width: width_of(rule.window),
+            width: width_of(longest),
+            further,
+            plans,
             fields,
             fire,
             resolve: rule.resolve_below().min(fire),
+            watch: rule.keep_firing.max(rule.flap.map_or(Span::ZERO, |flap| flap.period)),
+            standing: match rule.metric {
+                Metric::Absence { .. } => true,
+                Metric::Ratio { .. } | Metric::BurnRate(_) => {
+                    rule.no_data == NoData::Alert && rule.group_by.is_empty()
+                }
+                _ => false,
+            },
+            since: Timestamp::from_micros(i64::MIN),
+            observed_before: None,
+            baselines: Baselines::default(),
+            awaited: FxHashMap::default(),
             attention: 0,
             critical_attention: 0,
             groups: 0,
@@ -95,6 +126,7 @@ impl Compiled {
         self.rule.project_id == other.rule.project_id
             && self.rule.filter == other.rule.filter
             && self.width == other.width
+            && self.further == other.further
             && self.rule.window == other.rule.window
             && self.speaks_like(other)
     }
@@ -103,28 +135,94 @@ impl Compiled {
     /// groups, and values of the same kind.
     pub fn speaks_like(&self, other: &Self) -> bool {
         self.fields == other.fields
-            && std::mem::discriminant(&self.rule.metric)
-                == std::mem::discriminant(&other.rule.metric)
-    }
-
-    /// Whether the value is a share of runs.
-    pub fn is_ratio(&self) -> bool {
-        matches!(self.rule.metric, Metric::Ratio { .. })
-    }
-
-    /// What a window of `errors` and `runs` says under this rule.
-    #[inline]
-    pub fn read(&self, errors: u64, runs: Option<u64>) -> Reading {
-        let (runs, value) = match self.rule.metric {
-            Metric::Count => (None, Some(float(errors))),
-            Metric::Rate => (None, Some(float(errors) / self.minutes())),
-            Metric::Ratio { min_runs } => {
-                let runs = runs.unwrap_or(0);
-                let enough = runs >= u64::from(min_runs.max(1));
-                (Some(runs), enough.then(|| float(errors) / float(runs)))
+            && match (self.rule.metric, other.rule.metric) {
+                (Metric::Absence { of, .. }, Metric::Absence { of: other, .. }) => of == other,
+                (Metric::Change { compare, .. }, Metric::Change { compare: other, .. }) => {
+                    compare == other
+                }
+                (one, other) => std::mem::discriminant(&one) == std::mem::discriminant(&other),
             }
+    }
+
+    /// Whether the value is taken of runs.
+    pub fn needs_runs(&self) -> bool {
+        self.rule.metric.needs_runs()
+    }
+
+    /// Whether the value follows from the number of errors in the window alone.
+    pub fn is_counted(&self) -> bool {
+        matches!(self.rule.metric, Metric::Count | Metric::Rate | Metric::NewGroup { .. })
+    }
+
+    pub fn is_new_group(&self) -> bool {
+        matches!(self.rule.metric, Metric::NewGroup { .. })
+    }
+
+    pub fn is_absence(&self) -> bool {
+        matches!(self.rule.metric, Metric::Absence { .. })
+    }
+
+    pub fn is_change(&self) -> bool {
+        matches!(self.rule.metric, Metric::Change { .. })
+    }
+
+    /// Whether an empty window always means that the value is below every threshold.
+    pub fn empty_is_below(&self) -> bool {
+        self.is_counted() || self.is_change()
+    }
+
+    /// The value of so many errors, of a rule that [`is_counted`](Self::is_counted).
+    pub fn value_of(&self, errors: u64) -> f64 {
+        match self.rule.metric {
+            Metric::Rate => float(errors) / self.minutes(),
+            _ => float(errors),
+        }
+    }
+
+    /// From when on a whole window of silence can have been seen.
+    pub fn observed_from(&self) -> Timestamp {
+        past_life(self.since, self.width)
+    }
+
+    /// Sets from when on silence counts: where the rule says when it was made, from then on.
+    pub fn observe_since(&mut self, now: Timestamp) {
+        self.since = match self.rule.metric {
+            Metric::Absence { since: Some(since), .. } => since,
+            _ => now,
         };
-        Reading { errors, runs, value }
+    }
+
+    /// The windows are empty until the past has been replayed: silence counts from now on until then.
+    pub fn doubt_past(&mut self, now: Timestamp) {
+        if self.since < now {
+            self.observed_before = Some(self.since);
+            self.since = now;
+        }
+    }
+
+    /// The level of an alert that no threshold has decided.
+    pub fn lowest_level(&self) -> Level {
+        let burn = match &self.rule.metric {
+            Metric::BurnRate(burn) => burn.pairs().map(|pair| pair.level).min(),
+            _ => None,
+        };
+        let warns = self.rule.warning.is_some();
+        burn.unwrap_or(if warns { Level::Warning } else { Level::Critical })
+    }
+
+    /// Whether an incident of the warning level may become one of the critical level and fall back.
+    pub fn has_warnings(&self) -> bool {
+        self.lowest_level() == Level::Warning
+    }
+
+    /// When an open incident of an absence becomes critical.
+    pub fn critical_at(&self, state: IncidentState, started_at: Timestamp) -> Option<Timestamp> {
+        let critical = self.rule.critical.filter(|critical| *critical > self.fire)?;
+        let windows = critical - self.fire;
+        #[expect(clippy::cast_possible_truncation, reason = "at most 100 windows of 30 days")]
+        let wait = (self.rule.window.as_secs_f64() * windows * 1e6).ceil() as i64;
+        let wanted = self.is_absence() && state == IncidentState::Firing;
+        wanted.then(|| started_at + Span::from_micros(wait))
     }
 
     /// The level at which `value` fires, critical first.
@@ -147,14 +245,20 @@ impl Compiled {
             Level::Critical => self.rule.critical.or(self.rule.warning),
             Level::Warning => self.rule.warning.or(self.rule.critical),
         }
-        .unwrap_or(self.fire)
+        .unwrap_or(if self.fire.is_finite() { self.fire } else { 0.0 })
+    }
+
+    /// The resolve threshold as it is told; a burn rate has none of its own.
+    pub fn shown_resolve(&self) -> f64 {
+        if self.resolve.is_finite() { self.resolve } else { 0.0 }
     }
 
     /// How far back rows must be replayed so that this rule stands where it would have stood: its
     /// window with the current bucket, and the time a falling value may have been waiting.
     pub fn history(&self) -> Span {
-        let window = self.rule.window.micros().saturating_add(self.width);
-        Span::from_micros(window.saturating_add(self.rule.keep_firing.micros().max(0)))
+        let window = self.width.saturating_mul(crate::engine::window::BUCKETS + 1);
+        let window = window.max(self.rule.longest_window().micros().saturating_add(self.width));
+        Span::from_micros(window.saturating_add(self.watch.micros().max(0)))
     }
 
     fn minutes(&self) -> f64 {
@@ -168,29 +272,11 @@ impl Compiled {
     )]
     fn attention_of(&self, threshold: f64) -> u64 {
         let errors = match self.rule.metric {
-            Metric::Count => threshold,
+            Metric::Count | Metric::NewGroup { .. } => threshold,
             Metric::Rate => threshold * self.minutes(),
-            Metric::Ratio { .. } => 0.0,
+            _ => 0.0,
         };
         // One less than computed, so that rounding can only make us look too early.
         (errors.ceil() as u64).saturating_sub(1)
     }
-}
-
-impl Reading {
-    /// Whether the value is below `threshold`; none when it cannot be told. An empty window is below
-    /// every threshold.
-    pub fn below(&self, threshold: f64) -> Option<bool> {
-        if self.errors == 0 { Some(true) } else { self.value.map(|value| value < threshold) }
-    }
-
-    /// The value to show: where there were too few runs to judge by, the bare quotient.
-    pub fn shown(&self) -> f64 {
-        self.value.unwrap_or_else(|| float(self.errors) / float(self.runs.unwrap_or(0).max(1)))
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts in a window are far below 2^52")]
-fn float(count: u64) -> f64 {
-    count as f64
 }

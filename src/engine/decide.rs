@@ -2,10 +2,11 @@
 
 use super::{
     Engine, Mode,
-    compiled::{Compiled, NONE, Reading},
+    compiled::{Compiled, NONE},
+    count_runs::scope_key,
     group::{Group, NEVER, Parts, render},
     incident::{Moment, Subject, judge, watch},
-    ratio::scope_key,
+    kinds::{Scene, change_hash},
     timers::Timer,
 };
 use crate::model::{IncidentState, Level, Timestamp, Transition};
@@ -28,16 +29,17 @@ impl Engine {
         group.timer_at = NEVER;
         self.now = self.now.max(timer.at);
         let at = self.now;
-        let falling = group.ring.is_boundary(at);
+        // The earlier window of a change moves on with each whole minute.
+        let falling = group.is_boundary(at) || at.micros().rem_euclid(60_000_000) == 0;
         let slot = group.rule;
         self.judge(timer.group, at, falling, out);
         let Some(rule) = self.rules.get(slot as usize).and_then(Option::as_ref) else { return };
         let Some(group) = self.groups.get_mut(timer.group) else { return };
         if group.incident.is_none() {
             group.evidence.age(at, rule.rule.window.micros(), group.ring.oldest());
-            let watched = self.passive
-                && group.below_since.is_some_and(|since| at < since + rule.rule.keep_firing);
-            if group.ring.total() == 0 && !watched {
+            let watched =
+                self.passive && group.below_since.is_some_and(|since| at < since + rule.watch);
+            if group.ring.total() == 0 && !watched && !rule.standing {
                 self.drop_group(timer.group);
                 return;
             }
@@ -70,9 +72,16 @@ impl Engine {
         let Some(rule) = self.rules.get(group.rule as usize).and_then(Option::as_ref) else {
             return;
         };
-        group.ring.advance(at);
-        let runs = rule.is_ratio().then(|| self.runs.total(group.scope, at));
-        let reading = rule.read(group.ring.total(), runs);
+        group.advance(at);
+        if rule.needs_runs() {
+            self.runs.advance(group.scope, at);
+        }
+        let (runs, complete) = (&self.runs, self.complete);
+        if rule.standing {
+            let silent = Scene { rule, group, runs, complete, at }.is_silent();
+            group.silent_since = silent.then(|| group.silent_since.unwrap_or(at));
+        }
+        let reading = Scene { rule, group, runs, complete, at }.read();
         if group.incident.is_some() && rule.held_until.is_some_and(|until| at < until) {
             // Its end is not decided yet, but its keep-firing period may have begun.
             if !rule.needs_history {
@@ -83,13 +92,17 @@ impl Engine {
             return;
         }
         let before = group.incident.as_ref().map(|incident| incident.id);
-        if before.is_none() && fires(rule, reading) {
+        if before.is_none() && reading.level.is_some() {
             group.evidence.begin(reading.errors, group.ring.oldest());
         }
         let interns = &self.interns;
         let key = &group.key;
         judge(
-            Subject { incident: &mut group.incident, below_since: &mut group.below_since },
+            Subject {
+                incident: &mut group.incident,
+                below_since: &mut group.below_since,
+                flaps: &mut self.flaps,
+            },
             Moment { rule, at, reading, falling, evidence: &group.evidence, ring: &group.ring },
             || render(key, &rule.fields, interns),
             (!self.passive).then_some(out),
@@ -114,7 +127,17 @@ impl Engine {
         };
         // A later appointment is left to the earlier one, which makes it when its time comes; this keeps
         // the heap at about one entry per group.
-        let at = deadline(rule, group, self.now, self.passive).max(self.now);
+        let (runs, complete, now) = (&self.runs, self.complete, self.now);
+        let look = match rule.standing {
+            true => Scene { rule, group, runs, complete, at: now }.next_look().unwrap_or(NEVER),
+            false => NEVER,
+        };
+        let waits = rule.standing && group.silent_since.is_some() && group.incident.is_none();
+        if waits && !group.deferred {
+            group.deferred = true;
+            self.deferred.push(place);
+        }
+        let at = deadline(rule, group, now, self.passive).min(look).max(now);
         if at < group.timer_at {
             group.timer_at = at;
             self.timers.push(Timer { at, group: place, generation: group.generation });
@@ -155,6 +178,18 @@ impl Engine {
         }
     }
 
+    /// Looks at what was silent when not everything was known to be counted.
+    pub(super) fn run_deferred(&mut self, out: &mut Vec<Transition>) {
+        for place in std::mem::take(&mut self.deferred) {
+            let Some(group) = self.groups.get_mut(place).filter(|group| group.deferred) else {
+                continue;
+            };
+            group.deferred = false;
+            self.judge(place, self.now, false, out);
+            self.schedule(place);
+        }
+    }
+
     /// Makes a group, or finds it, and ties it to its window of runs.
     pub(super) fn create(&mut self, slot: u32, parts: Option<&Parts<'_>>) -> u32 {
         let now = self.now;
@@ -164,7 +199,10 @@ impl Engine {
         let place = self.groups.create(slot, parts, rule, &mut self.interns, now);
         let Some(group) = self.groups.get_mut(place) else { return NONE };
         group.attention = attention(rule, group, self.passive);
-        if rule.is_ratio() && group.scope == NONE && parts.is_some() {
+        if rule.is_change() && group.hash == 0 {
+            group.hash = change_hash(&render(&group.key, &rule.fields, &self.interns));
+        }
+        if rule.needs_runs() && group.scope == NONE && parts.is_some() {
             let [_, project, workflow, ..] = group.key;
             let key = scope_key(slot, rule, project, workflow);
             if let Some(scope) = self.scope(slot, key)
@@ -181,7 +219,7 @@ impl Engine {
         let Some(slot) = self.groups.get(place).map(|group| group.rule) else { return };
         let Some(rule) = self.rules.get_mut(slot as usize).and_then(Option::as_mut) else { return };
         if let Some(group) = self.groups.get_mut(place) {
-            group.recheck = false;
+            (group.recheck, group.deferred) = (false, false);
             if let Some(incident) = &group.incident {
                 self.open.remove(&incident.id);
             }
@@ -193,7 +231,10 @@ impl Engine {
 
 /// From how many errors on an event of this group must be judged.
 pub(super) fn attention(rule: &Compiled, group: &Group, passive: bool) -> u64 {
-    if rule.is_ratio() || watches(rule, passive) {
+    if rule.is_absence() {
+        return if group.incident.is_some() || passive { 0 } else { u64::MAX };
+    }
+    if !rule.is_counted() || watches(rule, passive) {
         return 0;
     }
     match &group.incident {
@@ -208,38 +249,45 @@ pub(super) fn attention(rule: &Compiled, group: &Group, passive: bool) -> u64 {
 /// Whether groups without an incident must know since when they are below the resolve threshold: while
 /// somebody else decides, so that keep-firing periods go on where they were when we take over.
 fn watches(rule: &Compiled, passive: bool) -> bool {
-    passive && rule.rule.keep_firing.micros() > 0
-}
-
-pub(super) fn fires(rule: &Compiled, reading: Reading) -> bool {
-    reading.value.and_then(|value| rule.level_of(value)).is_some()
+    passive && rule.watch.micros() > 0
 }
 
 /// When the group must be looked at next if nothing happens to it.
 fn deadline(rule: &Compiled, group: &Group, now: Timestamp, passive: bool) -> Timestamp {
     let empty = group.ring.total() == 0;
-    let boundary = if empty { NEVER } else { group.ring.boundary() };
-    let kept = group.below_since.map_or(NEVER, |since| since + rule.rule.keep_firing);
+    let next_minute =
+        now.micros().div_euclid(60_000_000).saturating_add(1).saturating_mul(60_000_000);
+    let boundary = match group.boundary() {
+        None => NEVER,
+        Some(at) if rule.is_change() => at.min(Timestamp::from_micros(next_minute)),
+        Some(at) => at,
+    };
     let Some(incident) = &group.incident else {
-        return if empty {
-            if watches(rule, passive) && group.below_since.is_some() { kept } else { now }
-        } else if rule.is_ratio() || watches(rule, passive) {
-            boundary
-        } else {
-            group.ring.drained_at().unwrap_or(now)
+        let kept = group.below_since.map_or(NEVER, |since| since + rule.watch);
+        let watches = watches(rule, passive);
+        return match (empty, group.ring.drained_at()) {
+            (true, _) if watches && group.below_since.is_some() => kept,
+            (true, _) if rule.standing => NEVER,
+            (true, _) => now,
+            (false, Some(drained)) if rule.is_counted() && !watches => drained,
+            _ if rule.is_absence() => NEVER,
+            _ => boundary,
         };
     };
+    let kept = group.below_since.map_or(NEVER, |since| since + incident.keep(rule));
     if let Some(until) = rule.held_until.filter(|until| now < *until) {
         return if rule.needs_history { until } else { boundary.min(until) };
     }
+    let critical = rule.critical_at(incident.state, incident.started_at);
+    let critical = critical.filter(|at| *at > now).unwrap_or(NEVER);
     match incident.state {
         // An empty window drops a pending incident and starts the keep-firing period of another.
-        IncidentState::Pending if empty => now,
+        IncidentState::Pending if empty && rule.empty_is_below() => now,
         IncidentState::Pending => {
             let until = incident.pending_until(rule);
             if until > now { boundary.min(until) } else { boundary }
         }
-        _ if empty && group.below_since.is_none() => now,
-        _ => boundary.min(kept).min(incident.reminder_at(rule).unwrap_or(NEVER)),
+        _ if empty && group.below_since.is_none() && rule.empty_is_below() => now,
+        _ => boundary.min(kept).min(critical).min(incident.reminder_at(rule).unwrap_or(NEVER)),
     }
 }

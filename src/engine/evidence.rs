@@ -7,7 +7,7 @@
 
 use uuid::Uuid;
 
-use crate::model::{ErrorEvent, Evidence, Timestamp, TopGroup};
+use crate::model::{Detail, ErrorEvent, Evidence, Timestamp, TopGroup};
 
 /// Counters kept; more than are reported, so that the reported ones are right under some churn.
 const COUNTERS: usize = 7;
@@ -165,7 +165,7 @@ impl Tracker {
     }
 
     /// The evidence as it is written and told, for a window of `errors` errors and `runs` runs.
-    pub fn render(&self, errors: u64, runs: Option<u64>) -> Evidence {
+    pub fn render(&self, errors: u64, runs: Option<u64>, detail: Option<Detail>) -> Evidence {
         let mut top_groups: Vec<TopGroup> = (self.tags.iter().zip(&self.heads))
             .zip(self.counts.iter().zip(&self.inherited))
             .zip(&self.samples)
@@ -189,6 +189,7 @@ impl Tracker {
             last_seen: seen.then_some(self.last_seen),
             // The window knows it, not the tracker.
             trend: Vec::new(),
+            detail,
         }
     }
 
@@ -228,7 +229,7 @@ mod tests {
             event.fingerprint = id(*fingerprint);
             tracker.record(&event, 1);
         }
-        tracker.render(fingerprints.len() as u64, None)
+        tracker.render(fingerprints.len() as u64, None, None)
     }
 
     #[test]
@@ -268,14 +269,14 @@ mod tests {
         let known = with(&[1, 1, 1, 2, 3]);
         let mut tracker = Tracker::new(Timestamp::default());
         tracker.restore(&known);
-        assert_eq!(tracker.render(5, None), known, "nothing found: as it was");
+        assert_eq!(tracker.render(5, None, None), known, "nothing found: as it was");
 
         let mut event = event(Timestamp::from_secs(60), 77);
         event.fingerprint = id(1);
         let mut tracker = Tracker::new(Timestamp::default());
         tracker.record(&event, 1);
         tracker.restore(&known);
-        let seen = tracker.render(6, None);
+        let seen = tracker.render(6, None, None);
         assert_eq!(seen.samples, [77, 5, 4, 3, 2].map(id));
         assert_eq!(seen.top_groups.len(), 3);
         assert_eq!(seen.top_groups[0].count, 1, "not counted twice");
@@ -289,13 +290,13 @@ mod tests {
             tracker.record(&event(Timestamp::from_secs(n), n + 1), 1);
         }
         tracker.age(Timestamp::from_secs(59), 60_000_000, None);
-        assert_eq!(tracker.render(8, None).top_groups[0].count, 8);
+        assert_eq!(tracker.render(8, None, None).top_groups[0].count, 8);
         let oldest = Some(Timestamp::from_secs(4));
         tracker.age(Timestamp::from_secs(60), 60_000_000, oldest);
-        let seen = tracker.render(8, None);
+        let seen = tracker.render(8, None, None);
         assert_eq!((seen.top_groups[0].count, seen.first_seen), (4, oldest));
         tracker.begin(3, Some(Timestamp::from_secs(6)));
-        let seen = tracker.render(3, None);
+        let seen = tracker.render(3, None, None);
         assert_eq!((seen.top_groups[0].count, seen.first_seen), (3, Some(Timestamp::from_secs(6))));
     }
 }

@@ -42,11 +42,47 @@ pub(super) struct Group {
     pub generation: u32,
     pub below_since: Option<Timestamp>,
     pub key: Key,
-    /// The window of runs that a ratio is taken of, or [`NONE`].
+    /// The window of runs that the value is taken of, or [`NONE`].
     pub scope: u32,
+    /// Further windows, of a burn rate.
+    pub further: Box<[Ring]>,
+    /// By which a change finds its earlier window.
+    pub hash: u64,
+    /// Since when what the rule needs is missing, as far as that was looked at.
+    pub silent_since: Option<Timestamp>,
     /// Whether it is to be judged at the next deciding input.
     pub recheck: bool,
+    /// Whether it is to be judged once more is known to be counted.
+    pub deferred: bool,
     live: bool,
+}
+
+impl Group {
+    /// Moves all windows on to `at`.
+    pub fn advance(&mut self, at: Timestamp) {
+        self.ring.advance(at);
+        self.further.iter_mut().for_each(|ring| ring.advance(at));
+    }
+
+    /// Errors at `at` in the main window (0) or in a further one (from 1 on).
+    pub fn total_of(&self, window: usize, at: Timestamp) -> u64 {
+        let ring = match window {
+            0 => Some(&self.ring),
+            _ => self.further.get(window - 1),
+        };
+        ring.map_or(0, |ring| ring.total_at(at))
+    }
+
+    /// Whether some bucket begins at `at`.
+    pub fn is_boundary(&self, at: Timestamp) -> bool {
+        self.ring.is_boundary(at) || self.further.iter().any(|ring| ring.is_boundary(at))
+    }
+
+    /// When the number of errors in some window may next fall; none when all are empty.
+    pub fn boundary(&self) -> Option<Timestamp> {
+        let rings = self.further.iter().chain([&self.ring]);
+        rings.filter(|ring| ring.total() > 0).map(Ring::boundary).min()
+    }
 }
 
 /// By which fields a rule groups, and its only group if by none.
@@ -299,7 +335,11 @@ impl Groups {
             below_since: None,
             key,
             scope: NONE,
+            further: rule.further.iter().map(|width| Ring::new(*width, now)).collect(),
+            hash: 0,
+            silent_since: None,
             recheck: false,
+            deferred: false,
             live: true,
         };
         if let Some(free) = self.free.pop()

@@ -6,13 +6,10 @@
 
 use uuid::Uuid;
 
-use super::{
-    compiled::{Compiled, Reading},
-    evidence::Tracker,
-    window::Ring,
-};
+use super::{compiled::Compiled, evidence::Tracker, flaps::Flaps, kinds::Reading, window::Ring};
 use crate::model::{
-    Evidence, GroupKey, IncidentState, Level, OpenIncident, Timestamp, Transition, TransitionKind,
+    Evidence, GroupKey, IncidentState, Level, OpenIncident, Span, Timestamp, Transition,
+    TransitionKind,
 };
 
 /// Under which incident ids are made: UUIDv5 of this namespace and rule, group key and beginning.
@@ -31,6 +28,8 @@ pub(super) struct Incident {
     pub fired_at: Option<Timestamp>,
     pub notified_at: Option<Timestamp>,
     pub reminders: u32,
+    /// Whether it came and went too often and is held open until it stays away.
+    pub flapping: bool,
     pub acknowledged: bool,
     pub peak: f64,
 }
@@ -50,14 +49,25 @@ pub(super) struct Moment<'a> {
 impl Moment<'_> {
     /// Whether a value that is lower than before is so for good.
     fn has_fallen(&self) -> bool {
-        // An empty window can only have come about at a boundary, whenever that is noticed.
-        self.falling || self.reading.errors == 0
+        // An empty window can only have come about at a boundary, whenever that is noticed; a silence is
+        // over as soon as something happens.
+        self.falling || self.reading.errors == 0 || self.rule.is_absence()
+    }
+
+    /// The threshold below which it resolves.
+    fn resolve(&self) -> f64 {
+        self.reading.threshold.unwrap_or_else(|| self.rule.shown_resolve())
+    }
+
+    /// The threshold that decides about `level`.
+    fn threshold(&self, level: Level) -> f64 {
+        self.reading.threshold.unwrap_or_else(|| self.rule.threshold(level))
     }
 }
 
 /// Notes since when the value has been below the resolve threshold.
 pub(super) fn watch(below_since: &mut Option<Timestamp>, moment: Moment<'_>) {
-    match moment.reading.below(moment.rule.resolve) {
+    match moment.reading.below {
         Some(false) => *below_since = None,
         Some(true) if moment.has_fallen() => *below_since = below_since.or(Some(moment.at)),
         _ => {}
@@ -69,6 +79,8 @@ pub(super) struct Subject<'a> {
     pub incident: &'a mut Option<Box<Incident>>,
     /// Since when the value has been below the resolve threshold, as far as that is being watched.
     pub below_since: &'a mut Option<Timestamp>,
+    /// How often incidents came and went.
+    pub flaps: &'a mut Flaps,
 }
 
 /// The id of the incident that began at `started_at`.
@@ -93,6 +105,7 @@ impl Incident {
             fired_at: None,
             notified_at: None,
             reminders: 0,
+            flapping: false,
             acknowledged: false,
             peak: 0.0,
         }
@@ -110,6 +123,7 @@ impl Incident {
             fired_at: open.fired_at,
             notified_at: open.notified_at,
             reminders: open.reminders,
+            flapping: open.flapping,
             acknowledged: open.acknowledged,
             peak: open.peak,
         }
@@ -124,6 +138,26 @@ impl Incident {
         wanted.then(|| told + rule.rule.reminder)
     }
 
+    /// How long the value must stay below the resolve threshold before this incident is over.
+    pub fn keep(&self, rule: &Compiled) -> Span {
+        if self.flapping { rule.watch } else { rule.rule.keep_firing }
+    }
+
+    /// Takes note of a beginning or an end at `at`.
+    fn note(&self, rule: &Compiled, at: Timestamp, flaps: &mut Flaps) {
+        if let Some(flap) = rule.rule.flap {
+            flaps.note(rule.rule.id, &self.key, at, flap.period);
+        }
+    }
+
+    /// Whether with an end at `at` there would have been too many beginnings and ends.
+    fn flaps(&self, rule: &Compiled, at: Timestamp, flaps: &Flaps) -> bool {
+        rule.rule.flap.is_some_and(|flap| {
+            let changes = flaps.count(rule.rule.id, &self.key, at, flap.period) + 1;
+            !self.flapping && changes >= flap.count as usize
+        })
+    }
+
     /// When the pending period ends.
     pub fn pending_until(&self, rule: &Compiled) -> Timestamp {
         self.started_at + rule.rule.pending
@@ -131,7 +165,7 @@ impl Incident {
 
     /// The transition of this kind at this moment.
     pub fn tell(&self, moment: Moment<'_>, kind: TransitionKind, threshold: f64) -> Transition {
-        let Reading { errors, runs, .. } = moment.reading;
+        let Reading { errors, runs, detail, .. } = moment.reading;
         Transition {
             kind,
             incident_id: self.id,
@@ -150,7 +184,7 @@ impl Incident {
             reminder: if kind == TransitionKind::Reminder { self.reminders } else { 0 },
             evidence: Evidence {
                 trend: moment.ring.trend(),
-                ..moment.evidence.render(errors, runs)
+                ..moment.evidence.render(errors, runs, detail)
             },
         }
     }
@@ -161,7 +195,7 @@ impl Incident {
             IncidentState::Pending => TransitionKind::Dropped,
             _ => TransitionKind::Resolved,
         };
-        self.tell(moment, kind, moment.rule.resolve)
+        self.tell(moment, kind, moment.resolve())
     }
 }
 
@@ -176,9 +210,10 @@ pub(super) fn judge(
     mut out: Option<&mut Vec<Transition>>,
 ) {
     let Moment { rule, at, reading, .. } = moment;
-    let Subject { incident: place, below_since } = subject;
+    let Subject { incident: place, below_since, flaps } = subject;
+    let decides = out.is_some();
     let falling = moment.has_fallen();
-    let fires_at = reading.value.and_then(|value| rule.level_of(value));
+    let fires_at = reading.level;
     let mut say = |transition: Transition| {
         if let Some(out) = out.as_deref_mut() {
             out.push(transition);
@@ -194,16 +229,16 @@ pub(super) fn judge(
             let mut incident = Incident::begin(rule, key(), level, at);
             if rule.rule.pending.micros() > 0 {
                 incident.peak = reading.shown();
-                say(incident.tell(moment, TransitionKind::Pending, rule.threshold(level)));
+                say(incident.tell(moment, TransitionKind::Pending, moment.threshold(level)));
             }
             place.insert(Box::new(incident))
         }
     };
-    // Not every event is judged; the evidence knows the most errors there were in between. For a ratio
-    // that says nothing, but there every event is judged.
-    let highest = match (reading.runs, reading.value) {
-        (None, _) => rule.read(moment.evidence.most(), None).value,
-        (Some(_), value) => value,
+    // Not every event is judged; the evidence knows the most errors there were in between. For kinds
+    // that take more than errors it says nothing, but there every event is judged.
+    let highest = match rule.is_counted() {
+        true => Some(rule.value_of(moment.evidence.most())),
+        false => reading.value,
     };
     if let Some(value) = highest {
         incident.peak = incident.peak.max(value);
@@ -219,12 +254,24 @@ pub(super) fn judge(
             incident.state = IncidentState::Firing;
             (incident.level, incident.peak_level) = (level, level);
             (incident.fired_at, incident.notified_at) = (Some(at), Some(at));
-            say(incident.tell(moment, TransitionKind::Firing, rule.threshold(level)));
+            if decides {
+                incident.note(rule, at, flaps);
+            }
+            say(incident.tell(moment, TransitionKind::Firing, moment.threshold(level)));
         }
         return;
     }
 
-    if below_since.is_some_and(|since| at >= since + rule.rule.keep_firing) {
+    if below_since.is_some_and(|since| at >= since + incident.keep(rule)) {
+        // An end that is not told is none: it comes once the incident has stayed away for long enough.
+        if decides && incident.flaps(rule, at, flaps) {
+            (incident.flapping, incident.notified_at) = (true, Some(at));
+            say(incident.tell(moment, TransitionKind::Flapping, moment.resolve()));
+            return;
+        }
+        if decides {
+            incident.note(rule, at, flaps);
+        }
         say(incident.end(moment));
         *place = None;
         return;
@@ -236,20 +283,22 @@ pub(super) fn judge(
         let kind = if first { TransitionKind::Escalated } else { TransitionKind::Deescalated };
         if first {
             (incident.peak_level, incident.notified_at) = (Level::Critical, Some(at));
+            // Whoever took it in hand did not know how bad it would be.
+            incident.acknowledged = false;
         }
-        say(incident.tell(moment, kind, rule.threshold(Level::Critical)));
+        say(incident.tell(moment, kind, moment.threshold(Level::Critical)));
     } else if !critical
         && falling
-        && (reading.value.is_some() || reading.errors == 0)
+        && (reading.value.is_some() || (reading.errors == 0 && rule.empty_is_below()))
         && incident.level == Level::Critical
-        && rule.rule.warning.is_some()
+        && rule.has_warnings()
     {
         incident.level = Level::Warning;
-        say(incident.tell(moment, TransitionKind::Deescalated, rule.threshold(Level::Warning)));
+        say(incident.tell(moment, TransitionKind::Deescalated, moment.threshold(Level::Warning)));
     }
     if incident.reminder_at(rule).is_some_and(|due| at >= due) {
         incident.reminders += 1;
         incident.notified_at = Some(at);
-        say(incident.tell(moment, TransitionKind::Reminder, rule.threshold(incident.level)));
+        say(incident.tell(moment, TransitionKind::Reminder, moment.threshold(incident.level)));
     }
 }

@@ -18,10 +18,11 @@
 //! window counts nowhere. Values rise on the event and fall at bucket boundaries, and are judged there.
 //!
 //! # Values
-//! `count` is the errors in the window, `rate` the errors per minute of it, `ratio` errors divided by
-//! the workflow runs started in it. With fewer than `min_runs` runs (at least 1) a ratio has no value:
-//! it then neither fires nor resolves, except that no errors in the window always count as below every
-//! threshold. A value of 0 never fires.
+//! Each kind of rule has its own, in `kinds/`. A value of 0 never fires. A value may be unknown: of a
+//! ratio or burn rate over too few runs (what follows is the rule's `no_data`), of a change whose
+//! earlier window nobody has told ([`Input::Baseline`]), of an absence while it is not certain that
+//! everything was counted ([`Input::Tick`], [`Input::RunsComplete`]). It then neither fires nor resolves.
+//! What is new to a new-group rule follows from [`Input::Groups`] and the events themselves.
 //!
 //! # Incidents
 //! One open incident per rule and group key; its id is UUIDv5 of rule, key and beginning, so a repeated
@@ -35,8 +36,11 @@
 //!   of level is one `deescalated` entry with the new level (never told), so that the stored level is
 //!   right, also after a restart. Escalation happens at once, de-escalation at bucket boundaries.
 //! - `reminder` each time the reminder interval has passed since people were last told (fired, escalated
-//!   or reminded), unless acknowledged. Taking an acknowledgement back makes an overdue one due at once.
-//! - `resolved` when the value has been below the resolve threshold for the keep-firing period.
+//!   or reminded), unless acknowledged. An escalation takes an
+//!   acknowledgement back; taking one back makes an overdue reminder due at once.
+//! - `resolved` when the value has been below the resolve threshold for the keep-firing period; or, if
+//!   that would be one end too many in the flap period, `flapping` once, and `resolved` when it has been
+//!   below for the flap period.
 //!
 //! # Starting and taking over
 //! [`Input::Replay`] counts and follows the same rules silently, so a standby that replays what the
@@ -57,14 +61,19 @@
 pub mod batch;
 mod change;
 mod compiled;
+mod count;
+mod count_runs;
 mod decide;
 mod evidence;
+mod flaps;
 mod group;
 mod incident;
 mod index;
+mod input;
 mod intern;
+mod kinds;
+mod known;
 pub mod rates;
-mod ratio;
 mod read;
 mod restore;
 mod runs;
@@ -81,74 +90,28 @@ use uuid::Uuid;
 
 use self::{
     compiled::Compiled,
-    group::{Groups, Parts},
+    flaps::Flaps,
+    group::Groups,
     index::{Entry, Index},
     intern::{Interns, Needs},
+    kinds::Complete,
+    known::{Known, Meeting},
     runs::RunWindows,
     timers::Timers,
 };
 pub use self::{
+    flaps::PastChange,
     incident::{INCIDENT_NAMESPACE, incident_id},
+    input::Input,
+    known::{GroupStatus, KnownGroup, MAX_KNOWN},
     rates::{ProjectRates, Rates},
     runs::RunCount,
     stats::{Limits, Stats},
 };
-use crate::model::{ErrorEvent, OpenIncident, Rule, Span, Timestamp, Transition};
+use crate::model::{OpenIncident, Span, Timestamp, Transition};
 
 /// How long incidents of a changed rule wait for its history at most.
 pub const HOLD: Span = Span::from_secs(60);
-
-/// Everything that can happen to the engine.
-#[derive(Debug)]
-pub enum Input<'a> {
-    /// One error event, counted once by whoever feeds (duplicates are that one's business).
-    Event(&'a ErrorEvent),
-    /// An event that somebody else decides or decided about: counts, never tells.
-    Replay(&'a ErrorEvent),
-    /// An event of the past for one rule only, whose windows are being refilled.
-    ReplayFor {
-        /// The rule; others do not see the event.
-        rule_id: Uuid,
-        /// The event; it must not come again as another input.
-        event: &'a ErrorEvent,
-    },
-    /// Further workflow runs were started.
-    Runs(&'a [RunCount]),
-    /// Runs that somebody else decides or decided about.
-    ReplayRuns(&'a [RunCount]),
-    /// Runs of the past for one rule only.
-    ReplayRunsFor {
-        /// The rule; others do not see the runs.
-        rule_id: Uuid,
-        /// The runs.
-        runs: &'a [RunCount],
-    },
-    /// All that is to be replayed for this rule, or for all, has been: its incidents may be judged.
-    HistoryComplete {
-        /// None for all rules.
-        rule_id: Option<Uuid>,
-    },
-    /// Time has moved on and nothing else happened.
-    Tick,
-    /// All enabled rules, in place of the former ones.
-    Rules(Vec<Rule>),
-    /// All incidents that are open in the database, in place of those known here. Those whose rule or
-    /// group no longer exists are ended. Before any `Rules`, they wait for them.
-    Restore(Vec<OpenIncident>),
-    /// Before a `Restore`: until then the windows may lack events that whoever decided before knew,
-    /// so open incidents are left alone.
-    Hold {
-        /// When whoever decided before has ended, at the latest.
-        until: Timestamp,
-    },
-    /// Somebody acknowledged an incident or took that back.
-    Acknowledged {
-        /// Which one; unknown ones are ignored.
-        incident_id: Uuid,
-        /// Whether it is acknowledged now.
-        acknowledged: bool,
-    },
-}
 
 /// Whether counting an event leads to a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,6 +147,15 @@ pub struct Engine {
     open: HashMap<Uuid, u32>,
     /// Groups to judge at the next deciding input.
     recheck: Vec<u32>,
+    /// Groups to judge once more is known to be counted.
+    deferred: Vec<u32>,
+    complete: Complete,
+    /// Rules that ask for new groups.
+    news: usize,
+    known: Known,
+    /// What was known of the group of the event that is being counted.
+    meeting: Meeting,
+    flaps: Flaps,
     /// Whether somebody else decides.
     passive: bool,
     /// Incidents that were restored before there were rules.
@@ -225,6 +197,12 @@ impl Engine {
             timers: Timers::default(),
             open: HashMap::new(),
             recheck: Vec::new(),
+            deferred: Vec::new(),
+            complete: Complete::default(),
+            news: 0,
+            known: Known::default(),
+            meeting: Meeting::NOTHING,
+            flaps: Flaps::default(),
             passive: false,
             waiting: None,
             rules_known: false,
@@ -237,7 +215,11 @@ impl Engine {
     pub fn step(&mut self, now: Timestamp, input: Input<'_>, out: &mut Vec<Transition>) {
         let before = out.len();
         match input {
-            Input::Event(_) | Input::Runs(_) | Input::Tick => self.take_charge(out),
+            Input::Event(_) | Input::Runs(_) => self.take_charge(out),
+            Input::Tick => {
+                self.complete.errors = self.complete.errors.max(Some(now));
+                self.take_charge(out);
+            }
             // What is restored was true before anything that falls due only now.
             Input::Replay(_) | Input::ReplayRuns(_) | Input::Restore(_) => self.stand_by(),
             _ => {}
@@ -265,7 +247,17 @@ impl Engine {
                 }
             }
             Input::HistoryComplete { rule_id } => self.history_complete(rule_id, out),
-            Input::Tick => {}
+            Input::Tick => self.run_deferred(out),
+            Input::RunsComplete { through } => {
+                self.complete.runs = self.complete.runs.max(Some(through));
+                self.run_deferred(out);
+            }
+            Input::Baseline { rule_id, minute, counts } => {
+                self.take_baseline(rule_id, minute, counts, out);
+            }
+            Input::Groups(groups) => self.known.learn(groups),
+            Input::Expect(incidents) => self.expect(incidents),
+            Input::PastChanges(past) => self.flaps.replace(past),
             Input::Rules(rules) => self.set_rules(rules, out),
             Input::Restore(incidents) => self.restore(incidents, out),
             Input::Hold { until } => self.hold(until),
@@ -281,82 +273,6 @@ impl Engine {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
         if self.recheck.is_empty() { self.timers.next() } else { Some(self.now) }
-    }
-
-    /// Counts an event under all rules.
-    fn count(&mut self, event: &ErrorEvent, out: &mut Vec<Transition>) {
-        let atoms = self.interns.atoms(event, self.needs);
-        let mut hits = std::mem::take(&mut self.hits);
-        hits.clear();
-        self.events_index.matching(&atoms, |entry| hits.push(Hit { entry, group: None }));
-        let mut lowered = None;
-        // All groups are asked for before the first is counted in, so that fetching them overlaps.
-        for hit in &mut hits {
-            hit.group = self.groups.find(hit.entry.slot, &atoms);
-            if let Some(group) = hit.group.and_then(|group| self.groups.get(group)) {
-                std::hint::black_box((group.attention, group.evidence.recorded()));
-            }
-        }
-        for Hit { entry, group } in &hits {
-            if entry.check {
-                let rule = self.rules.get(entry.slot as usize).and_then(Option::as_ref);
-                if !rule.is_some_and(|rule| rule.accepts(event, &mut lowered)) {
-                    continue;
-                }
-            }
-            match *group {
-                Some(group) => self.count_in(group, event, Mode::Decide, out),
-                None => self.count_new(entry.slot, event, Mode::Decide, out),
-            }
-        }
-        self.hits = hits;
-    }
-
-    /// Counts an event of the past under one rule.
-    fn fill(&mut self, rule_id: Uuid, event: &ErrorEvent, out: &mut Vec<Transition>) {
-        let Some(slot) = self.by_id.get(&rule_id).copied() else { return };
-        if self.rule(slot).is_some_and(|rule| rule.rule.matches(event)) {
-            let mode = if self.passive { Mode::Decide } else { Mode::Fill };
-            self.count_new(slot, event, mode, out);
-        }
-    }
-
-    fn count_in(&mut self, group: u32, event: &ErrorEvent, mode: Mode, out: &mut Vec<Transition>) {
-        let now = self.now;
-        let Some(found) = self.groups.get_mut(group) else { return };
-        found.ring.advance(now);
-        if !found.ring.add(event.timestamp, 1) {
-            self.counters.too_old += 1;
-            return;
-        }
-        found.evidence.record(event, found.ring.total());
-        self.counters.matched += 1;
-        if found.ring.total() >= found.attention {
-            self.noticed(group, mode, out);
-        }
-    }
-
-    /// Counts an event in a group that may not exist yet.
-    #[cold]
-    fn count_new(&mut self, slot: u32, event: &ErrorEvent, mode: Mode, out: &mut Vec<Transition>) {
-        let Some(rule) = self.rule(slot) else { return };
-        if !window::covers(rule.width, self.now, event.timestamp) {
-            self.counters.too_old += 1;
-            return;
-        }
-        let full =
-            rule.groups >= self.limits.groups_per_rule || self.groups.len() >= self.limits.groups;
-        let parts = Parts::of(event);
-        let group = match self.groups.lookup(slot, &parts, &self.interns) {
-            Some(group) => group,
-            None if full => {
-                self.counters.overflowed += 1;
-                self.create(slot, None)
-            }
-            None => self.create(slot, Some(&parts)),
-        };
-        self.count_in(group, event, mode, out);
-        self.schedule(group);
     }
 
     fn rule(&self, slot: u32) -> Option<&Compiled> {

@@ -4,8 +4,8 @@ use uuid::Uuid;
 
 use super::{
     Engine, Stats,
-    compiled::Reading,
     group::{Group, Parts},
+    kinds::{Reading, Scene},
 };
 use crate::model::{GroupKey, OpenIncident, Timestamp};
 
@@ -28,6 +28,18 @@ impl Engine {
             self.groups.lookup(slot, &Parts::parse(key, &rule.fields)?, &self.interns)?
         };
         self.reading_at(self.groups.get(place)?)?.value
+    }
+
+    /// The highest value among the groups of one rule at the engine's time: 0 where it has none. None if
+    /// there is no such rule, or too few runs to tell in every group.
+    #[must_use]
+    pub fn highest(&self, rule_id: Uuid) -> Option<f64> {
+        let slot = self.by_id.get(&rule_id).copied()?;
+        let mut groups = self.groups.all().filter(|(_, group)| group.rule == slot).peekable();
+        if groups.peek().is_none() {
+            return Some(0.0);
+        }
+        groups.filter_map(|(_, group)| self.reading_at(group)?.value).reduce(f64::max)
     }
 
     /// The sum of all windows of one rule at the engine's time, in errors.
@@ -63,6 +75,7 @@ impl Engine {
             run_windows: self.runs.len(),
             incidents: self.open.len(),
             timers: self.timers.len(),
+            known_groups: self.known.len(),
             interned: self.interns.uuids.len() + self.interns.texts.len(),
             ..self.counters
         }
@@ -73,13 +86,14 @@ impl Engine {
         let incident = group.incident.as_deref()?;
         let reading = self.reading_at(group)?;
         // As in judging: between judgements the evidence knows the most errors there were.
-        let highest = match reading.runs {
-            None => self.rule(group.rule)?.read(group.evidence.most(), None).value?,
-            Some(_) => incident.peak,
+        let rule = self.rule(group.rule)?;
+        let highest = match rule.is_counted() {
+            true => rule.value_of(group.evidence.most()),
+            false => incident.peak,
         };
         let open = OpenIncident {
             incident_id: incident.id,
-            rule_id: self.rule(group.rule)?.rule.id,
+            rule_id: rule.rule.id,
             group_key: incident.key.clone(),
             state: incident.state,
             level: incident.level,
@@ -88,16 +102,17 @@ impl Engine {
             fired_at: incident.fired_at,
             notified_at: incident.notified_at,
             reminders: incident.reminders,
+            flapping: incident.flapping,
             acknowledged: incident.acknowledged,
             peak: incident.peak.max(highest),
-            evidence: group.evidence.render(reading.errors, reading.runs),
+            evidence: group.evidence.render(reading.errors, reading.runs, reading.detail),
         };
         Some((open, reading.shown()))
     }
 
     fn reading_at(&self, group: &Group) -> Option<Reading> {
         let rule = self.rule(group.rule)?;
-        let runs = rule.is_ratio().then(|| self.runs.total_at(group.scope, self.now));
-        Some(rule.read(group.ring.total_at(self.now), runs))
+        let (runs, complete, at) = (&self.runs, self.complete, self.now);
+        Some(Scene { rule, group, runs, complete, at }.read())
     }
 }

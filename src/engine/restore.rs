@@ -4,12 +4,15 @@ use std::collections::HashMap;
 
 use super::{
     Engine, HOLD,
-    compiled::{Compiled, Reading},
-    decide::{attention, fires},
+    compiled::Compiled,
+    decide::attention,
     group::{Group, Parts},
     incident::Incident,
+    kinds::{Reading, Scene},
 };
-use crate::model::{GroupKey, IncidentState, OpenIncident, Timestamp, Transition, TransitionKind};
+use crate::model::{
+    GroupField, GroupKey, IncidentState, OpenIncident, Timestamp, Transition, TransitionKind,
+};
 
 impl Engine {
     /// From now on somebody else decides.
@@ -53,6 +56,18 @@ impl Engine {
         }
     }
 
+    /// Before a replay: the groups with these incidents were new when they began.
+    pub(super) fn expect(&mut self, incidents: &[OpenIncident]) {
+        for open in incidents {
+            let rule =
+                self.by_id.get(&open.rule_id).and_then(|slot| self.rules.get_mut(*slot as usize));
+            let print = open.group_key.get(GroupField::Fingerprint).and_then(|id| id.parse().ok());
+            if let (Some(Some(rule)), Some(print)) = (rule, print) {
+                rule.awaited.insert(print, open.started_at);
+            }
+        }
+    }
+
     /// Puts `incidents` in place of those known here and decides from now on.
     pub(super) fn restore(&mut self, incidents: Vec<OpenIncident>, out: &mut Vec<Transition>) {
         if !self.rules_known {
@@ -60,6 +75,9 @@ impl Engine {
             return;
         }
         self.passive = false;
+        for rule in self.rules.iter_mut().flatten() {
+            rule.awaited.clear();
+        }
         let mut shadows = HashMap::new();
         for place in self.places() {
             let group = self.groups.get_mut(place);
@@ -79,10 +97,10 @@ impl Engine {
             self.take_over(place, &open, shadow.as_deref(), fresh);
         }
         for place in self.places() {
-            let fires = self.reading(place).is_some_and(|(rule, reading)| fires(rule, reading));
+            let fires = self.reading(place).is_some_and(|(_, reading)| reading.level.is_some());
             if let Some((group, rule)) = self.group_and_rule(place) {
                 group.attention = attention(rule, group, false);
-                if (fires || group.incident.is_some()) && !group.recheck {
+                if (fires || group.incident.is_some() || rule.standing) && !group.recheck {
                     group.recheck = true;
                     self.recheck.push(place);
                 }
@@ -113,14 +131,14 @@ impl Engine {
         }
         let since = group.below_since;
         let held = rule.held_until.is_some_and(|until| now < until);
-        group.below_since = match reading.below(rule.resolve) {
+        group.below_since = match reading.below {
             _ if incident.state == IncidentState::Pending || rule.needs_history => None,
             // What it lacks is yet to come.
             Some(true) if fresh && held => None,
             // It has been empty for longer than any group is kept for its keep-firing period.
-            Some(true) if fresh => Some(now - rule.rule.keep_firing),
+            Some(true) if fresh => Some(now - rule.watch),
             // Runs lower a ratio between boundaries, where it does not count yet.
-            Some(true) if rule.is_ratio() || held => since,
+            Some(true) if !rule.is_counted() || held => since,
             Some(true) => Some(since.unwrap_or(now)),
             Some(false) => None,
             None => since,
@@ -161,9 +179,10 @@ impl Engine {
         let now = self.now;
         let group = self.groups.get_mut(place)?;
         let rule = self.rules.get(group.rule as usize)?.as_ref()?;
-        group.ring.advance(now);
-        let runs = rule.is_ratio().then(|| self.runs.total(group.scope, now));
-        Some((rule, rule.read(group.ring.total(), runs)))
+        group.advance(now);
+        self.runs.advance(group.scope, now);
+        let scene = Scene { rule, group, runs: &self.runs, complete: self.complete, at: now };
+        Some((rule, scene.read()))
     }
 
     fn group_and_rule(&mut self, place: u32) -> Option<(&mut Group, &Compiled)> {

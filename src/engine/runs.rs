@@ -36,6 +36,8 @@ pub(super) type ScopeKey = [u32; 3];
 struct Scope {
     key: ScopeKey,
     ring: Ring,
+    /// Further windows, of a burn rate.
+    further: Vec<Ring>,
     /// The groups whose ratio is taken of it.
     groups: Vec<u32>,
     live: bool,
@@ -59,7 +61,13 @@ impl RunWindows {
     /// Makes the window with this key, which takes over one reference to each of its numbers.
     pub fn create(&mut self, key: ScopeKey, rule: &mut Compiled, now: Timestamp) -> u32 {
         rule.scopes += 1;
-        let scope = Scope { key, ring: Ring::new(rule.width, now), groups: Vec::new(), live: true };
+        let scope = Scope {
+            key,
+            ring: Ring::new(rule.width, now),
+            further: rule.further.iter().map(|width| Ring::new(*width, now)).collect(),
+            groups: Vec::new(),
+            live: true,
+        };
         let place = match self.free.pop() {
             Some(free) => {
                 if let Some(old) = self.scopes.get_mut(free as usize) {
@@ -79,17 +87,43 @@ impl RunWindows {
     /// Counts runs; returns whether they lay in the window.
     pub fn add(&mut self, scope: u32, now: Timestamp, started_at: Timestamp, count: u32) -> bool {
         self.scopes.get_mut(scope as usize).is_some_and(|scope| {
+            for ring in &mut scope.further {
+                ring.advance(now);
+                ring.add(started_at, count);
+            }
             scope.ring.advance(now);
             scope.ring.add(started_at, count)
         })
     }
 
-    /// Runs in the window at `at`.
-    pub fn total(&mut self, scope: u32, at: Timestamp) -> u64 {
-        self.scopes.get_mut(scope as usize).map_or(0, |scope| {
+    /// Moves a window on to `at`.
+    pub fn advance(&mut self, scope: u32, at: Timestamp) {
+        if let Some(scope) = self.scopes.get_mut(scope as usize) {
             scope.ring.advance(at);
-            scope.ring.total()
-        })
+            scope.further.iter_mut().for_each(|ring| ring.advance(at));
+        }
+    }
+
+    /// Runs at `at` in the main window (0) or in a further one (from 1 on), without moving it.
+    pub fn total_of(&self, scope: u32, window: usize, at: Timestamp) -> u64 {
+        let Some(scope) = self.scopes.get(scope as usize) else { return 0 };
+        let ring = match window {
+            0 => Some(&scope.ring),
+            _ => scope.further.get(window - 1),
+        };
+        ring.map_or(0, |ring| ring.total_at(at))
+    }
+
+    /// When the last of the runs will have left the window; none when it is empty.
+    pub fn drained_at(&self, scope: u32) -> Option<Timestamp> {
+        self.scopes.get(scope as usize)?.ring.drained_at()
+    }
+
+    /// When the number of runs may next fall; none when there are none.
+    pub fn boundary(&self, scope: u32) -> Option<Timestamp> {
+        let scope = self.scopes.get(scope as usize)?;
+        let rings = scope.further.iter().chain([&scope.ring]);
+        rings.filter(|ring| ring.total() > 0).map(Ring::boundary).min()
     }
 
     /// Runs in the window at `at`, without moving it.

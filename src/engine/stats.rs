@@ -43,6 +43,8 @@ pub struct Stats {
     pub incidents: usize,
     /// Appointments in the heap, void ones included.
     pub timers: usize,
+    /// Error groups that are known, so that new ones can be told.
+    pub known_groups: usize,
     /// Identifiers and texts held.
     pub interned: usize,
 }

@@ -150,6 +150,11 @@ impl Ring {
     }
 }
 
+/// When something that happened at `at` will have left a window with buckets of `width`.
+pub(super) fn past_life(at: Timestamp, width: i64) -> Timestamp {
+    Timestamp::from_micros(grid(at, width).saturating_add(width.saturating_mul(BUCKETS + 1)))
+}
+
 /// Whether a row of `timestamp` counts in a window that stands at `now`.
 pub(super) fn covers(width: i64, now: Timestamp, timestamp: Timestamp) -> bool {
     let behind = grid(now, width).saturating_sub(timestamp.micros());

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{ErrorEvent, GroupField, ParseEnumError, Timestamp, event::word_enum};
+use super::{AbsenceOf, ErrorEvent, GroupField, ParseEnumError, Timestamp, event::word_enum};
 
 word_enum!(
     /// How loudly an alert speaks (not to be confused with the severity of an error).
@@ -34,7 +34,7 @@ word_enum!(
 word_enum!(
     /// What happened to an incident; each one is an entry of its time line.
     TransitionKind, "transition",
-    "pending, firing, escalated, deescalated, reminder, resolved, dropped",
+    "pending, firing, escalated, deescalated, reminder, flapping, resolved, dropped",
     {
         /// The threshold was reached and the pending period began. Never notified.
         Pending = "pending",
@@ -48,6 +48,9 @@ word_enum!(
         Deescalated = "deescalated",
         /// Still firing and nobody acknowledged. Notified.
         Reminder = "reminder",
+        /// It would have resolved, but came and went too often in the rule's flap period: it is held open
+        /// and resolves once it has stayed away for that period. Notified, once an incident.
+        Flapping = "flapping",
         /// It is over. Notified to those who got `firing`.
         Resolved = "resolved",
         /// A pending incident went away before it fired. Never notified; the row is deleted.
@@ -139,6 +142,39 @@ pub struct Evidence {
     /// step is the one that is still going on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trend: Vec<u32>,
+    /// What some kinds of rule have to add.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Detail>,
+}
+
+/// What a value alone does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Detail {
+    /// There were too few runs to tell a ratio or a burn rate.
+    NoData {
+        /// How many it takes.
+        min_runs: u32,
+    },
+    /// What a change is measured against.
+    Earlier {
+        /// Errors in the same window earlier.
+        errors: u64,
+        /// How much earlier, in seconds.
+        seconds: i64,
+    },
+    /// The pair of windows that a burn rate is taken of.
+    Burn {
+        /// Length of the long window in seconds.
+        long_seconds: i64,
+        /// Length of the short window in seconds.
+        short_seconds: i64,
+    },
+    /// What has not happened.
+    Silence {
+        /// Errors or runs.
+        of: AbsenceOf,
+    },
 }
 
 /// One of the fingerprints behind an incident.
@@ -210,6 +246,8 @@ pub struct OpenIncident {
     pub notified_at: Option<Timestamp>,
     /// How many reminders went out.
     pub reminders: u32,
+    /// Whether it is held open because it came and went too often.
+    pub flapping: bool,
     /// Whether somebody has acknowledged it.
     pub acknowledged: bool,
     /// The highest value so far.

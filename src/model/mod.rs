@@ -10,9 +10,13 @@ mod time;
 
 pub use event::{ErrorEvent, ParseEnumError, Severity, Source};
 pub use incident::{
-    Evidence, GroupKey, IncidentState, Level, OpenIncident, TopGroup, Transition, TransitionKind,
+    Detail, Evidence, GroupKey, IncidentState, Level, OpenIncident, TopGroup, Transition,
+    TransitionKind,
 };
 pub(crate) use ranges::width;
 pub use ranges::{ParseRangesError, RangeSet};
-pub use rule::{Filter, GroupField, Metric, Rule, RuleError, TypePattern};
+pub use rule::{
+    AbsenceOf, Burn, BurnWindow, Filter, Flap, GroupField, MAX_BURN_WINDOWS, Metric, NoData, Rule,
+    RuleError, TypePattern,
+};
 pub use time::{Span, Timestamp};

@@ -1,10 +1,19 @@
 //! An alert rule, as one row of `alert_rules` says it.
 
+mod check;
+mod columns;
+mod metric;
+mod pattern;
+
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use self::{
+    metric::{AbsenceOf, Burn, BurnWindow, Flap, MAX_BURN_WINDOWS, Metric, NoData},
+    pattern::TypePattern,
+};
 use super::{ErrorEvent, ParseEnumError, Severity, Source, Span, event::word_enum};
 
 /// What to watch, over which window, against which thresholds.
@@ -24,7 +33,7 @@ pub struct Rule {
     pub group_by: Vec<GroupField>,
     /// Length of the window: 1 minute to 30 days, whole minutes.
     pub window: Span,
-    /// A value at or above it is a warning.
+    /// A value at or above it is a warning; none for a burn rate, whose pairs of windows say it.
     pub warning: Option<f64>,
     /// A value at or above it is critical.
     pub critical: Option<f64>,
@@ -36,20 +45,10 @@ pub struct Rule {
     pub keep_firing: Span,
     /// Say it again this often while firing and not acknowledged; zero means never.
     pub reminder: Span,
-}
-
-/// What a rule measures over its window.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Metric {
-    /// Number of matching errors.
-    Count,
-    /// Matching errors per minute.
-    Rate,
-    /// Matching errors divided by workflow runs started in the window (0.05 is 5 %).
-    Ratio {
-        /// Fewer runs than this say nothing: the rule then has no value.
-        min_runs: u32,
-    },
+    /// What becomes of a ratio or burn rate over too few runs.
+    pub no_data: NoData,
+    /// When an incident that comes and goes is held open instead; none means never.
+    pub flap: Option<Flap>,
 }
 
 /// Which events a rule counts; an empty list means any.
@@ -65,15 +64,6 @@ pub struct Filter {
     pub workflow_ids: Vec<Uuid>,
     /// Text that the message must contain, without regard to case.
     pub message_contains: Option<String>,
-}
-
-/// Matches an error type: a bare class matches the class and every detail of it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum TypePattern {
-    /// `execution` matches `execution` and `execution.timeout`.
-    Class(Box<str>),
-    /// `execution.timeout` matches only itself.
-    Exact(Box<str>),
 }
 
 word_enum!(
@@ -107,29 +97,6 @@ pub struct RuleError {
     pub problem: String,
 }
 
-impl TypePattern {
-    /// Reads `class` or `class.detail`.
-    #[must_use]
-    pub fn parse(text: &str) -> Self {
-        if text.contains('.') { Self::Exact(text.into()) } else { Self::Class(text.into()) }
-    }
-
-    /// The class part of an error type.
-    #[must_use]
-    pub fn class_of(error_type: &str) -> &str {
-        error_type.split_once('.').map_or(error_type, |(class, _)| class)
-    }
-
-    /// Whether this pattern covers `error_type`.
-    #[must_use]
-    pub fn matches(&self, error_type: &str) -> bool {
-        match self {
-            Self::Class(class) => Self::class_of(error_type) == &**class,
-            Self::Exact(exact) => error_type == &**exact,
-        }
-    }
-}
-
 impl Rule {
     /// The value below which an incident of this rule resolves.
     #[must_use]
@@ -140,7 +107,45 @@ impl Rule {
     /// The lowest value at which this rule fires.
     #[must_use]
     pub fn fire_at(&self) -> f64 {
-        self.warning.or(self.critical).unwrap_or(f64::INFINITY)
+        let lowest = |low: f64, value: f64| low.min(value);
+        self.warning.into_iter().chain(self.critical).fold(f64::INFINITY, lowest)
+    }
+
+    /// The fields by which this rule splits its events, in ascending order: those asked for, and for a
+    /// new group its fingerprint, which only together with its project means one group.
+    #[must_use]
+    pub fn grouping(&self) -> Vec<GroupField> {
+        let mut fields = self.group_by.clone();
+        if matches!(self.metric, Metric::NewGroup { .. }) {
+            fields.push(GroupField::Fingerprint);
+            fields.extend(self.project_id.is_none().then_some(GroupField::Project));
+        }
+        fields.sort_unstable();
+        fields.dedup();
+        fields
+    }
+
+    /// The longest stretch of the past that this rule's value is taken of: its window, or the longest
+    /// window of a burn rate, or as many windows as an absence must last.
+    #[must_use]
+    pub fn longest_window(&self) -> Span {
+        match &self.metric {
+            Metric::BurnRate(burn) => {
+                burn.pairs().map(|pair| pair.long.max(pair.short)).max().unwrap_or(self.window)
+            }
+            #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates")]
+            Metric::Absence { .. } => {
+                let windows = self.fire_at().clamp(1.0, 1e6);
+                Span::from_micros((self.window.as_secs_f64() * windows * 1e6) as i64)
+            }
+            _ => self.window,
+        }
+    }
+
+    /// Whether this rule looks at workflow runs only.
+    #[must_use]
+    pub const fn ignores_errors(&self) -> bool {
+        matches!(self.metric, Metric::Absence { of: AbsenceOf::Runs, .. })
     }
 
     /// Whether this rule counts `event`, decided field by field.
@@ -148,7 +153,8 @@ impl Rule {
     /// This is the definition; the engine's index must agree with it (a property test compares them).
     #[must_use]
     pub fn matches(&self, event: &ErrorEvent) -> bool {
-        self.project_id.is_none_or(|project| event.project_id == Some(project))
+        !self.ignores_errors()
+            && self.project_id.is_none_or(|project| event.project_id == Some(project))
             && self.filter.matches(event)
     }
 }

@@ -24,6 +24,8 @@ pub enum MessageKind {
     Escalated,
     /// It still fires and nobody has acknowledged it.
     Reminder,
+    /// It comes and goes; it is held open until it stays away.
+    Flapping,
     /// It is over.
     Resolved,
     /// Somebody takes care of it.
@@ -88,7 +90,8 @@ pub struct IncidentFacts {
     pub group: Vec<GroupFact>,
     /// Level after the transition.
     pub level: Level,
-    /// The rule's value: errors, errors per minute, or errors divided by runs.
+    /// The rule's value: errors, errors per minute, errors divided by runs, percent more than earlier,
+    /// a burn rate, or windows of silence.
     pub value: f64,
     /// The threshold that decided; for a resolved incident the one below which it resolves.
     pub threshold: f64,
@@ -132,6 +135,16 @@ pub enum MetricKind {
     Rate,
     /// Errors divided by workflow runs.
     Ratio,
+    /// Errors of a fingerprint that is new.
+    NewGroup,
+    /// Percent more errors than a day or a week earlier.
+    Change,
+    /// Times the allowed speed of using up the error budget.
+    BurnRate,
+    /// Windows without an event.
+    Absence,
+    /// Nothing that a rule measures: the tracker's own state, which the description tells.
+    System,
 }
 
 /// The project that an incident concerns.
@@ -175,6 +188,7 @@ impl MessageKind {
         Self::Firing,
         Self::Escalated,
         Self::Reminder,
+        Self::Flapping,
         Self::Resolved,
         Self::Acknowledged,
         Self::Unacknowledged,
@@ -189,6 +203,7 @@ impl MessageKind {
             Self::Firing => "firing",
             Self::Escalated => "escalated",
             Self::Reminder => "reminder",
+            Self::Flapping => "flapping",
             Self::Resolved => "resolved",
             Self::Acknowledged => "acknowledged",
             Self::Unacknowledged => "unacknowledged",
@@ -204,6 +219,7 @@ impl MessageKind {
             TransitionKind::Firing => Some(Self::Firing),
             TransitionKind::Escalated => Some(Self::Escalated),
             TransitionKind::Reminder => Some(Self::Reminder),
+            TransitionKind::Flapping => Some(Self::Flapping),
             TransitionKind::Resolved => Some(Self::Resolved),
             TransitionKind::Pending | TransitionKind::Deescalated | TransitionKind::Dropped => None,
         }
@@ -216,6 +232,10 @@ impl From<Metric> for MetricKind {
             Metric::Count => Self::Count,
             Metric::Rate => Self::Rate,
             Metric::Ratio { .. } => Self::Ratio,
+            Metric::NewGroup { .. } => Self::NewGroup,
+            Metric::Change { .. } => Self::Change,
+            Metric::BurnRate(_) => Self::BurnRate,
+            Metric::Absence { .. } => Self::Absence,
         }
     }
 }

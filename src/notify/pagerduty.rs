@@ -49,7 +49,10 @@ pub fn events(
     let bare =
         |action: &str| json!({"routing_key": key, "event_action": action, "dedup_key": dedup_key});
     match facts.transition {
-        MessageKind::Firing | MessageKind::Escalated | MessageKind::Reminder => {
+        MessageKind::Firing
+        | MessageKind::Escalated
+        | MessageKind::Reminder
+        | MessageKind::Flapping => {
             vec![trigger(bare("trigger"), facts, severity(facts, severities))]
         }
         MessageKind::ChannelBroken => vec![trigger(bare("trigger"), facts, "warning")],

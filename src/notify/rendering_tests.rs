@@ -15,6 +15,7 @@ use super::{
     view::View,
     webhook,
 };
+use crate::model::{AbsenceOf, Detail};
 
 fn mail(facts: &NotificationFacts) -> String {
     let mailbox = |text: &str| text.parse::<Mailbox>().expect("an address");
@@ -50,17 +51,29 @@ fn every_kind_on_every_medium() {
 /// Every kind of rule in every kind of message says something that makes sense.
 #[test]
 fn every_kind_of_message_about_every_kind_of_rule() {
-    let metrics = [MetricKind::Count, MetricKind::Rate, MetricKind::Ratio];
+    let shares = (0.25, 0.02, 0.3);
+    let earlier = Detail::Earlier { errors: 5, seconds: 86_400 };
+    let burn = Detail::Burn { long_seconds: 3_600, short_seconds: 300 };
+    let rules = [
+        (MetricKind::Count, (25.0, 20.0, 40.0), None),
+        (MetricKind::Rate, (4.2, 3.0, 5.0), None),
+        (MetricKind::Ratio, shares, None),
+        (MetricKind::Ratio, shares, Some(Detail::NoData { min_runs: 20 })),
+        (MetricKind::NewGroup, (1.0, 1.0, 3.0), None),
+        (MetricKind::Change, (4.0, 1.0, 5.0), Some(earlier)),
+        (MetricKind::BurnRate, (15.0, 14.4, 20.0), Some(burn)),
+        (MetricKind::Absence, (2.0, 1.0, 2.5), Some(Detail::Silence { of: AbsenceOf::Runs })),
+        (MetricKind::System, (1.0, 1.0, 1.0), None),
+    ];
     let mut lines = Vec::new();
-    for metric in metrics {
+    for (metric, (value, threshold, peak), detail) in rules {
         for kind in MessageKind::ALL.iter().filter(|kind| **kind != MessageKind::Test) {
             let mut facts = facts(*kind);
             let mut incident = incident(*kind, metric);
-            if metric == MetricKind::Ratio {
-                (incident.value, incident.threshold) =
-                    (incident.value / 5_000.0, incident.threshold / 5_000.0);
-                (incident.peak, incident.evidence.runs) = (0.25, Some(5_000));
-            }
+            let over = *kind == MessageKind::Resolved;
+            incident.value = if over { threshold / 2.0 } else { value };
+            (incident.threshold, incident.peak) = (threshold, peak);
+            (incident.evidence.runs, incident.evidence.detail) = (Some(5_000), detail);
             facts.incident = Some(incident);
             let view = View::of(&facts);
             lines.push(format!("{} {} | {}", view.sign, view.headline, view.sentence));

@@ -99,6 +99,7 @@ pub fn incident(kind: MessageKind, metric: MetricKind) -> IncidentFacts {
             first_seen: Some(SINCE - Span::from_secs(200)),
             last_seen: Some(SINCE),
             trend: [0; 22].into_iter().chain([1, 0, 2, 1, 3, 4, 6, 8]).collect(),
+            detail: None,
         },
     }
 }

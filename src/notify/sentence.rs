@@ -4,7 +4,7 @@ use super::{
     message::{IncidentFacts, MessageKind, MetricKind, NotificationFacts},
     text::{one_line, thousands},
 };
-use crate::model::Span;
+use crate::model::{AbsenceOf, Detail, Span};
 
 /// What happened, in one plain sentence without a full stop.
 ///
@@ -24,12 +24,28 @@ pub fn sentence(facts: &NotificationFacts) -> String {
         (MessageKind::Unacknowledged, Some(incident)) => {
             format!("Nobody takes care of it any more; {}", state(incident))
         }
+        (MessageKind::Resolved, Some(incident)) if no_data(incident).is_some() => format!(
+            "{}; it lasted {}, the peak was {}",
+            measure(incident, incident.value),
+            duration(facts.at.since(incident.since)),
+            amount(incident.rule.metric, incident.peak),
+        ),
+        (MessageKind::Resolved, Some(incident)) if incident.rule.metric == MetricKind::System => {
+            format!("It is over; it lasted {}", duration(facts.at.since(incident.since)))
+        }
+        (_, Some(incident)) if incident.rule.metric == MetricKind::System => {
+            measure(incident, incident.value)
+        }
         // Whatever falls below its threshold is below it; this one ended for another reason.
         (MessageKind::Resolved, Some(incident)) if incident.value >= incident.threshold => format!(
             "The rule was changed, disabled or deleted; it lasted {}, the peak was {}",
             duration(facts.at.since(incident.since)),
             amount(incident.rule.metric, incident.peak),
         ),
+        (MessageKind::Resolved, Some(incident)) if incident.rule.metric == MetricKind::Absence => {
+            let what = if of_runs(incident) { "A run was started" } else { "An error came" };
+            format!("{what} again; it lasted {}", duration(facts.at.since(incident.since)))
+        }
         (MessageKind::Resolved, Some(incident)) => format!(
             "{}, below {}; it lasted {}, the peak was {}",
             measure(incident, incident.value),
@@ -37,12 +53,21 @@ pub fn sentence(facts: &NotificationFacts) -> String {
             duration(facts.at.since(incident.since)),
             amount(incident.rule.metric, incident.peak),
         ),
+        (MessageKind::Flapping, Some(incident)) => format!(
+            "It comes and goes; there will be no news before it stays away. Now: {}",
+            measure(incident, incident.value)
+        ),
         (_, Some(incident)) => state(incident),
     }
 }
 
-/// Value and threshold.
+/// Value and threshold, or whatever else is decisive.
 fn state(incident: &IncidentFacts) -> String {
+    let says_it_all = matches!(incident.rule.metric, MetricKind::System | MetricKind::Absence)
+        || no_data(incident).is_some();
+    if says_it_all {
+        return measure(incident, incident.value);
+    }
     format!(
         "{} (threshold {})",
         measure(incident, incident.value),
@@ -77,6 +102,7 @@ pub fn headline(facts: &NotificationFacts) -> String {
         MessageKind::Reminder => {
             format!("Still {}, reminder {}: {name}", incident.level, incident.reminder)
         }
+        MessageKind::Flapping => format!("Flapping: {name}"),
         MessageKind::Resolved => format!("Resolved: {name}"),
         MessageKind::Acknowledged => format!("Acknowledged: {name}"),
         MessageKind::Unacknowledged => format!("No longer acknowledged: {name}"),
@@ -107,7 +133,23 @@ fn measure(incident: &IncidentFacts, value: f64) -> String {
     let window = duration(Span::from_secs(incident.rule.window_seconds));
     let amount = amount(incident.rule.metric, value);
     let errors = if value == 1.0 { "error" } else { "errors" };
+    if let Some(min_runs) = no_data(incident) {
+        let runs = runs_text(incident.evidence.runs.unwrap_or(0));
+        return format!("No data: {runs} in {window}, it takes {}", thousands(min_runs.into()));
+    }
     match (incident.rule.metric, incident.evidence.runs) {
+        (MetricKind::System, _) => one_line(&incident.rule.description, 500),
+        (MetricKind::NewGroup, _) => format!("{amount} new {errors} in {window}"),
+        (MetricKind::Change, _) => change(incident, value, &window),
+        (MetricKind::BurnRate, _) => burn(incident, &amount),
+        (MetricKind::Absence, _) => {
+            let what = if of_runs(incident) { "No run was started" } else { "No error came" };
+            #[expect(clippy::cast_precision_loss, reason = "windows are at most 30 days")]
+            let seconds = value * incident.rule.window_seconds as f64;
+            #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates")]
+            let seconds = seconds as i64;
+            format!("{what} for {}", duration(Span::from_secs(seconds)))
+        }
         (MetricKind::Count, _) => format!("{amount} {errors} in {window}"),
         (MetricKind::Rate, _) => format!("{amount} errors/min over {window}"),
         // More errors than runs: a share of the runs would make no sense.
@@ -123,6 +165,51 @@ fn measure(incident: &IncidentFacts, value: f64) -> String {
     }
 }
 
+/// How many runs it takes, where there were fewer.
+const fn no_data(incident: &IncidentFacts) -> Option<u32> {
+    match incident.evidence.detail {
+        Some(Detail::NoData { min_runs }) => Some(min_runs),
+        _ => None,
+    }
+}
+
+const fn of_runs(incident: &IncidentFacts) -> bool {
+    matches!(incident.evidence.detail, Some(Detail::Silence { of: AbsenceOf::Runs }))
+}
+
+/// `35 errors in 5 min, +250 % against yesterday (10)`.
+fn change(incident: &IncidentFacts, value: f64, window: &str) -> String {
+    let errors = incident.evidence.errors;
+    let sign = if value > 0.0 { "+" } else { "" };
+    let against = match incident.evidence.detail {
+        Some(Detail::Earlier { errors, seconds }) => {
+            let then = match seconds {
+                86_400 => "yesterday".to_owned(),
+                604_800 => "a week ago".to_owned(),
+                _ => format!("{} ago", duration(Span::from_secs(seconds))),
+            };
+            format!("{then} ({})", thousands(errors))
+        }
+        _ => "before".to_owned(),
+    };
+    let noun = if errors == 1 { "error" } else { "errors" };
+    let change = amount(MetricKind::Change, value);
+    format!("{} {noun} in {window}, {sign}{change} against {against}", thousands(errors))
+}
+
+/// `The error budget burns at 16.2× the allowed speed over 1 h and 5 min`.
+fn burn(incident: &IncidentFacts, amount: &str) -> String {
+    let windows = match incident.evidence.detail {
+        Some(Detail::Burn { long_seconds, short_seconds }) => format!(
+            " over {} and {}",
+            duration(Span::from_secs(long_seconds)),
+            duration(Span::from_secs(short_seconds))
+        ),
+        _ => String::new(),
+    };
+    format!("The error budget burns at {amount} the allowed speed{windows}")
+}
+
 fn runs_text(runs: u64) -> String {
     format!("{} {}", thousands(runs), if runs == 1 { "run" } else { "runs" })
 }
@@ -131,7 +218,14 @@ fn runs_text(runs: u64) -> String {
 #[must_use]
 pub fn amount(metric: MetricKind, value: f64) -> String {
     match metric {
-        MetricKind::Count | MetricKind::Rate => number(value),
+        MetricKind::Count | MetricKind::Rate | MetricKind::NewGroup | MetricKind::System => {
+            number(value)
+        }
+        MetricKind::Change => format!("{} %", number(value)),
+        MetricKind::BurnRate => format!("{}×", number(value)),
+        MetricKind::Absence => {
+            format!("{} {}", number(value), if value == 1.0 { "window" } else { "windows" })
+        }
         MetricKind::Ratio => format!("{} %", number(value * 100.0)),
     }
 }

@@ -239,7 +239,7 @@ fn incident_of(facts: &NotificationFacts) -> Option<Uuid> {
 /// a digest told of, because no message changes for that.
 fn is_loud(facts: &NotificationFacts, thread: &SlackThread) -> bool {
     match facts.transition {
-        MessageKind::Escalated | MessageKind::Reminder => true,
+        MessageKind::Escalated | MessageKind::Reminder | MessageKind::Flapping => true,
         MessageKind::Resolved => thread.shared,
         _ => false,
     }

@@ -1,7 +1,7 @@
 //! What a message shows, in order, before any medium's escaping: the part that all media share.
 
 use super::{
-    message::{GroupFact, IncidentFacts, MessageKind, NotificationFacts},
+    message::{GroupFact, IncidentFacts, MessageKind, MetricKind, NotificationFacts},
     sentence::{amount, duration, headline, sentence},
     text::{lines, one_line, thousands},
     trend,
@@ -76,7 +76,9 @@ fn words(facts: &NotificationFacts) -> (String, String) {
         }
         None => {
             let rule = facts.incident.as_ref().map(|incident| &incident.rule);
-            let description = rule.map_or_else(String::new, |rule| lines(&rule.description, 1000));
+            let description = rule
+                .filter(|rule| rule.metric != MetricKind::System)
+                .map_or_else(String::new, |rule| lines(&rule.description, 1000));
             (sentence(facts), description)
         }
     }
@@ -112,11 +114,13 @@ fn rows(facts: &NotificationFacts, incident: &IncidentFacts) -> Vec<(&'static st
         }
         MessageKind::Escalated
         | MessageKind::Reminder
+        | MessageKind::Flapping
         | MessageKind::Acknowledged
         | MessageKind::Unacknowledged => {
             rows.push(("Lasting", lasted));
             rows.push(("Peak", amount(incident.rule.metric, incident.peak)));
         }
+        _ if incident.rule.metric == MetricKind::System => {}
         _ => rows.push(("Window", duration(Span::from_secs(incident.rule.window_seconds)))),
     }
     if let Some(last_seen) = incident.evidence.last_seen {

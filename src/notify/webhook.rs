@@ -49,6 +49,7 @@ pub fn body(id: Uuid, facts: &NotificationFacts) -> String {
         Kind::Firing
         | Kind::Escalated
         | Kind::Reminder
+        | Kind::Flapping
         | Kind::Resolved
         | Kind::Acknowledged
         | Kind::Unacknowledged => "incident",

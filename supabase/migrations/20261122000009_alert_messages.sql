@@ -128,10 +128,10 @@ grant select, insert, update, delete on error_tracking.slack_threads to error_da
 
 do $$
 declare
-  words text[];
+  words text;
 begin
   -- What earlier parts allow stays allowed.
-  select array_agg(distinct w.word order by w.word) into words
+  select string_agg(distinct pg_catalog.quote_literal(w.word), ', ' order by pg_catalog.quote_literal(w.word)) into words
     from (
       select m[1] as word
         from pg_catalog.pg_constraint c, regexp_matches(pg_catalog.pg_get_constraintdef(c.oid), '''([a-z_]+)''', 'g') m
@@ -140,7 +140,7 @@ begin
       select unnest(array['firing', 'escalated', 'reminder', 'resolved', 'channel_broken', 'test', 'acknowledged', 'unacknowledged'])
     ) w;
   alter table public.alert_notifications drop constraint if exists alert_notifications_transition;
-  execute format('alter table public.alert_notifications add constraint alert_notifications_transition check (transition = any (%L::text[]))', words);
+  execute format('alter table public.alert_notifications add constraint alert_notifications_transition check (transition in (%s))', words);
 end $$;
 comment on column public.alert_notifications.reminder is
   'Which reminder it is, or which acknowledgement of the incident; 0 for everything else.';
@@ -171,7 +171,7 @@ begin
            where e.incident_id = new.incident_id and e.channel_id = c.channel_id and e.transition = news),
          told.payload || jsonb_build_object('transition', news, 'at', to_jsonb(clock_timestamp()), 'acknowledgement',
            case when new.acknowledged_at is null then '{}'::jsonb else jsonb_strip_nulls(jsonb_build_object(
-             'by', error_tracking.person_name(new.acknowledged_by), 'note', new.acknowledge_note)) end)
+             'by', coalesce(new.acknowledged_by_name, error_tracking.person_name(new.acknowledged_by)), 'note', new.acknowledge_note)) end)
     from (
       select distinct on (n.channel_id) n.channel_id, n.payload
         from public.alert_notifications n

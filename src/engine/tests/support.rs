@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::{
     engine::{Engine, Input, RunCount},
     model::{
-        ErrorEvent, Filter, GroupField, Metric, Rule, Severity, Source, Span, Timestamp,
+        ErrorEvent, Filter, GroupField, Metric, NoData, Rule, Severity, Source, Span, Timestamp,
         Transition, TypePattern,
     },
 };
@@ -51,6 +51,8 @@ pub(crate) fn rule(n: u128) -> Rule {
         pending: Span::ZERO,
         keep_firing: Span::ZERO,
         reminder: Span::ZERO,
+        no_data: NoData::Keep,
+        flap: None,
     }
 }
 

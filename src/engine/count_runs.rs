@@ -1,4 +1,4 @@
-//! Counting workflow runs for ratio rules.
+//! Counting workflow runs, for the kinds of rule that are taken of them.
 
 use super::{
     Engine, Mode,
@@ -18,7 +18,7 @@ pub(super) fn scope_key(slot: u32, rule: &Compiled, project: u32, workflow: u32)
 }
 
 impl Engine {
-    /// Counts runs under the ratio rules (or one of them) and judges what their ratios say now.
+    /// Counts runs under the rules that look at runs (or one of them) and judges what these say now.
     pub(super) fn count_runs(
         &mut self,
         runs: &[RunCount],
@@ -65,7 +65,7 @@ impl Engine {
         Some(self.runs.create(key, rule, self.now))
     }
 
-    /// The slots of the ratio rules that look at these runs.
+    /// The slots of the rules that look at these runs.
     fn rules_of(&self, run: &RunCount) -> Vec<u32> {
         let number = |id: Option<uuid::Uuid>| id.map_or(NULL, |id| self.interns.uuids.find(&id));
         let atoms = Atoms {
