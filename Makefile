@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 NODE_MIN := 20
 
-.PHONY: help setup dev smoke test campaign bench fmt lint doc deny clean
+.PHONY: help setup dev smoke test campaign soak bench fmt lint doc deny clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,11 +18,14 @@ dev: setup ## Everything on this machine: database, daemon, sinks, demo workload
 smoke: setup ## The same once, without a person: burst, alerts, resolved messages, one line of JSON.
 	cargo run --quiet -- dev --smoke
 
-test: setup ## All tests but the campaign, the database ones on the system's PostgreSQL and on version 17.
+test: setup ## All tests, the database ones on the system's PostgreSQL and on version 17.
 	@.ci/test
 
-campaign: setup ## Kills, takeovers and misbehaving servers: about 5 minutes on a quiet machine.
-	cargo test -p meshhook-errors --test it -- availability:: crash_points:: faults:: ledger_concurrency::
+campaign: setup ## Of these, kills, takeovers and misbehaving servers: about 5 minutes on a quiet machine.
+	cargo test -p meshhook-errors --test it -- --test-threads=2 availability:: crash_points:: faults:: latency:: ledger_concurrency:: soak_briefly:: system::
+
+soak: setup ## Writers, faults, kills and takeovers for SOAK_MINUTES minutes (10); the last line is the balance as JSON.
+	@cargo test --quiet -p meshhook-errors --test soak
 
 bench: setup ## Benchmarks in release mode.
 	cargo bench --workspace

@@ -6,6 +6,8 @@ with oldest as materialized (
   update public.error_rate_minutes r set count = 0 from oldest o where r.bucket >= o.bucket
 ), hours as (
   update public.error_rate_hours r set count = 0 from oldest o where r.bucket >= o.bucket
+), group_hours as (
+  update public.error_group_hours r set count = 0 from oldest o where r.bucket >= o.bucket
 ), groups as (
   update public.error_groups g set count = 0 where exists (
     select from public.error_metrics m

@@ -10,5 +10,5 @@ select i.incident_id, coalesce(i.rule_id, '00000000-0000-0000-0000-000000000000'
      where n.incident_id = i.incident_id
      order by n.number desc
      limit 1) told on true
- where i.state <> 'resolved'
+ where i.state <> 'resolved' and not (i.rule_id is null and i.group_key like '{"condition":%')
  order by i.started_at, i.incident_id

@@ -1,6 +1,7 @@
 -- Do the groups with errors from $1 to before $2 count what the table holds? A group counts all its
 -- errors ever, so these are counted too; where $3 is true, only groups that began within that time are
--- compared, which costs no more than that time's errors. As in the comparison of minutes, only errors
+-- compared, which costs no more than that time's errors. Groups that began before $4, whose first errors
+-- may be deleted, are left out. As in the comparison of minutes, only errors
 -- that the checkpoint says are counted are expected.
 with wanted as materialized (
   select m.project_id, m.fingerprint
@@ -16,7 +17,7 @@ with wanted as materialized (
     from wanted w
     left join public.error_groups g
       on g.fingerprint = w.fingerprint and g.project_id is not distinct from w.project_id
-   where not $3 or g.first_seen >= $1
+   where (not $3 or g.first_seen >= $1) and (g.first_seen >= $4) is not false
 ), compared as materialized (
   select c.project_id, c.fingerprint, c.found, (
            select count(*) from public.error_metrics m

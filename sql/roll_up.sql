@@ -25,6 +25,15 @@ with batch as materialized (
    group by 1, 2, 3, 4, 5, 6
    order by 1, 2, 3, 4, 5, 6
   on conflict on constraint error_rate_hours_key do update set count = r.count + excluded.count
+), group_hours as (
+  insert into public.error_group_hours as r
+         (bucket, project_id, workflow_id, fingerprint, source, error_type, severity, count)
+  select date_trunc('hour', "timestamp", 'UTC'), project_id, workflow_id, fingerprint, min(source),
+         min(error_type), severity, count(*)
+    from batch
+   group by 1, 2, 3, 4, severity
+   order by 1, 2, 4, 3, severity
+  on conflict on constraint error_group_hours_key do update set count = r.count + excluded.count
 ), latest as (
   select distinct on (project_id, fingerprint)
          project_id, fingerprint, message, source, error_type, error_id

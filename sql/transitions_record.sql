@@ -1,11 +1,17 @@
--- Writes one round of transitions (each incident at most once) with its time line and its messages,
--- in one statement; $1 holds the transitions. The transaction checks the fence before it commits.
+-- Writes one round of transitions (each incident at most once) with its time line, its messages and what
+-- is held back, in one statement; $1 holds the transitions and who is told of each. The transaction checks the fence
+-- before it commits.
 with given as materialized (
   select t.*
     from jsonb_to_recordset($1) as t (
       kind text, incident_id uuid, rule_id uuid, rule_name text, project_id uuid, group_key text,
       state text, level text, started_at timestamptz, at timestamptz, value float8, threshold float8,
-      peak float8, reminder int, evidence jsonb, facts jsonb)
+      peak float8, reminder int, evidence jsonb, facts jsonb, told jsonb, owed jsonb, entry text, why text,
+      because uuid, until timestamptz, note text)
+), acknowledged as materialized (
+  select i.incident_id
+    from public.alert_incidents i join given g using (incident_id)
+   where g.kind = 'escalated' and i.state = 'firing' and i.peak_level = 'warning' and i.acknowledged_at is not null
 ), dropped as (
   delete from public.alert_incidents i using given g
    where g.kind = 'dropped' and i.incident_id = g.incident_id and i.state = 'pending'
@@ -24,47 +30,51 @@ with given as materialized (
     fired_at = coalesce(i.fired_at, excluded.fired_at), resolved_at = excluded.resolved_at,
     value = excluded.value, threshold = excluded.threshold, peak = greatest(i.peak, excluded.peak),
     evidence = excluded.evidence, notified_at = coalesce(excluded.notified_at, i.notified_at),
-    reminders = greatest(i.reminders, excluded.reminders), flapping = i.flapping or excluded.flapping, updated_at = clock_timestamp()
+    reminders = greatest(i.reminders, excluded.reminders), flapping = i.flapping or excluded.flapping, updated_at = clock_timestamp(),
+    -- Whoever took it in hand did not know how bad it would be.
+    acknowledged_at = case when i.incident_id not in (select a.incident_id from acknowledged a) then i.acknowledged_at end,
+    acknowledged_by = case when i.incident_id not in (select a.incident_id from acknowledged a) then i.acknowledged_by end,
+    acknowledged_by_name = case when i.incident_id not in (select a.incident_id from acknowledged a) then i.acknowledged_by_name end,
+    acknowledge_note = case when i.incident_id not in (select a.incident_id from acknowledged a) then i.acknowledge_note end
    where i.state <> 'resolved'
   returning i.incident_id, i.project_id
 ), time_line as (
-  insert into public.alert_incident_events (incident_id, project_id, at, kind, level, value, threshold)
-  select w.incident_id, w.project_id, g.at, g.kind, g.level, g.value, g.threshold
-    from written w join given g using (incident_id)
-  on conflict (incident_id, kind, at) do nothing
-), silenced as materialized (
-  select g.incident_id
-    from given g
-   where exists (
-     select from public.alert_silences s
-      where s.starts_at <= clock_timestamp() and s.ends_at > clock_timestamp()
-        and (s.project_id is null or s.project_id = g.project_id)
-        and (s.rule_id is null or s.rule_id = g.rule_id)
-        and g.group_key::jsonb @> s.matchers)
-), noted as (
-  insert into public.alert_incident_events (incident_id, project_id, at, kind, level, value, threshold)
-  select w.incident_id, w.project_id, g.at, 'silenced', g.level, g.value, g.threshold
-    from written w join given g using (incident_id) join silenced s using (incident_id)
-   where g.kind in ('firing', 'escalated')
+  insert into public.alert_incident_events (incident_id, project_id, at, kind, level, value, threshold, note)
+  select w.incident_id, w.project_id, g.at, e.kind, g.level, e.value, e.threshold, e.note
+    from written w join given g using (incident_id), lateral (
+      select 1, g.kind, g.value, g.threshold, case when g.entry is null then g.note end
+      union all
+      -- Why nobody was told.
+      select 2, g.entry, g.value, g.threshold, g.note where g.entry is not null
+      union all
+      select 3, 'unacknowledged', null, null, 'the level rose to critical'
+       where g.incident_id in (select a.incident_id from acknowledged a)
+    ) as e (place, kind, value, threshold, note)
+   order by g.at, w.incident_id, e.place
   on conflict (incident_id, kind, at) do nothing
 ), messages as (
   insert into public.alert_notifications (incident_id, channel_id, project_id, transition, reminder, payload)
-  select w.incident_id, rc.channel_id, w.project_id, g.kind, g.reminder, g.facts
-    from written w join given g using (incident_id)
-    join public.alert_rule_channels rc on rc.rule_id = g.rule_id
-    join public.alert_channels c on c.channel_id = rc.channel_id and c.enabled
-   where g.kind in ('firing', 'escalated', 'reminder', 'flapping')
-     and (rc.min_level = 'warning' or g.level = 'critical')
-     and g.incident_id not in (select s.incident_id from silenced s)
-  union all
-  -- The end is told to exactly those who were told of the beginning.
-  select w.incident_id, told.channel_id, w.project_id, g.kind, 0, g.facts
-    from written w join given g using (incident_id)
-    join (select distinct n.incident_id, n.channel_id from public.alert_notifications n
-           where n.transition in ('firing', 'escalated', 'reminder', 'flapping') and n.state in ('waiting', 'sending', 'sent')) told
-      using (incident_id)
-   where g.kind = 'resolved'
+  select w.incident_id, c.channel_id, w.project_id, g.kind, g.reminder, g.facts
+    from written w join given g using (incident_id), jsonb_array_elements_text(g.told) t
+    join public.alert_channels c on c.channel_id = t::uuid
   on conflict (incident_id, channel_id, transition, reminder) do nothing
   returning 1
+), owed as (
+  insert into public.alert_held_back as h (incident_id, channel_id, project_id, kind, why, because, until, note, payload)
+  select w.incident_id, c.channel_id, w.project_id, o.kind, g.why, g.because, g.until, g.note, g.facts
+    from written w join given g using (incident_id), jsonb_to_recordset(g.owed) as o (channel_id uuid, kind text)
+    join public.alert_channels c on c.channel_id = o.channel_id
+   where not exists (
+     -- A decision that is written again may meet a silence that was not there the first time.
+     select from public.alert_notifications n
+      where n.incident_id = w.incident_id and n.channel_id = o.channel_id and n.transition = g.kind)
+  on conflict (incident_id, channel_id) do update set
+    kind = excluded.kind, why = excluded.why, because = excluded.because, until = excluded.until,
+    note = excluded.note, payload = excluded.payload
+), settled as (
+  -- Whoever is told of the present is owed nothing of the past, and nobody is owed anything of what is over.
+  delete from public.alert_held_back h
+   using given g
+   where h.incident_id = g.incident_id and (g.state = 'resolved' or g.told ? h.channel_id::text)
 )
 select count(*) from messages

@@ -57,6 +57,8 @@ pub struct Tenure {
     pub since: Timestamp,
     /// Until when the former leader may have led, by the database's clock.
     pub former_until: Timestamp,
+    /// Whether the former leader let its lease end instead of giving it back.
+    pub former_lost: bool,
     /// We may act until then.
     until: Instant,
 }
@@ -187,8 +189,8 @@ impl LeaseKeeper {
             crash::point(if renewed { Point::LeaseRenewed } else { Point::LeaseTaken });
         }
         let until = asked + self.options.ttl.saturating_sub(self.options.margin);
-        self.publish(taken.map(|Taken { fence, now, former_until }| {
-            let first = Tenure { fence, since: now, former_until, until };
+        self.publish(taken.map(|Taken { fence, now, former_until, lost }| {
+            let first = Tenure { fence, since: now, former_until, former_lost: lost, until };
             let same = before.filter(|before| before.fence == fence);
             same.map_or(first, |before| Tenure { until, ..before })
         }));

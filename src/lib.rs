@@ -6,6 +6,7 @@
 
 pub mod alerting;
 pub mod backoff;
+pub mod backtest;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -19,11 +20,15 @@ pub mod model;
 pub mod notify;
 pub mod realtime;
 pub mod rest;
+pub mod retention;
+pub mod rules_file;
 #[cfg(feature = "dev")]
 pub mod sinks;
 pub mod store;
 pub mod supervisor;
+pub mod system;
 pub mod telemetry;
+pub mod telling;
 pub mod token;
 
 /// What this program calls itself towards servers.

@@ -33,6 +33,10 @@ const EVENTS_PER_FLUSH: usize = 512;
 /// Dashboards show the last hour, whatever the rules need.
 const LIVE_HISTORY: Span = Span::from_secs(3_600);
 
+/// How far back what fell due without any error (ends, reminders) is made up for at a start; what is
+/// older is decided once, so that nobody gets the reminders of a whole week-end.
+const MADE_UP_FOR: Span = Span::from_secs(900);
+
 /// How long the look-up of open incidents may take before it is given up and tried again.
 const RESTORE_LIMIT: Duration = Duration::from_secs(10);
 
@@ -167,13 +171,8 @@ impl Decider {
         match output {
             FeedOutput::New(events) => {
                 if let Some(first) = events.first().filter(|_| !self.present) {
-                    // What came while nobody ran is decided as if somebody had, from its first row on.
-                    self.present = true;
-                    let input = Input::ReplayRuns(&[]);
-                    self.engine.step(first.received_at, input, &mut self.decided);
-                    if let Some(tenure) = self.candidate.filter(|_| self.hydrated) {
-                        self.lead(tenure, decisions).await;
-                    }
+                    let tenure = self.candidate.filter(|_| self.hydrated);
+                    self.arrive(first.received_at, tenure, decisions).await;
                 }
                 for events in events.chunks(EVENTS_PER_FLUSH) {
                     for event in events {
@@ -188,7 +187,10 @@ impl Decider {
                 }
             }
             FeedOutput::CompleteThrough(now) => {
-                self.present = true;
+                if !self.present {
+                    let complete = |tenure: &Tenure| self.hydrated && now >= tenure.since;
+                    self.arrive(now, self.candidate.filter(complete), decisions).await;
+                }
                 let input = match self.fence {
                     Some(_) => Input::Tick,
                     None => Input::ReplayRuns(&[]),
@@ -332,6 +334,23 @@ impl Decider {
         self.candidate = self.tenure;
     }
 
+    /// Comes from history to the present. Who leads from its beginning goes only to where its
+    /// predecessor ended and decides from there on: what came or fell due while nobody ran is decided
+    /// as if somebody had.
+    async fn arrive(
+        &mut self,
+        now: Timestamp,
+        tenure: Option<Tenure>,
+        decisions: &mpsc::Sender<Batch>,
+    ) {
+        self.present = true;
+        let from = tenure.map_or(now, |tenure| tenure.former_until.max(now - MADE_UP_FOR).min(now));
+        self.engine.step(from, Input::ReplayRuns(&[]), &mut self.decided);
+        if let Some(tenure) = tenure {
+            self.lead(tenure, decisions).await;
+        }
+    }
+
     /// Decides from now on, where the windows hold all that the former leader knew.
     async fn lead_if_possible(&mut self, decisions: &mpsc::Sender<Batch>) {
         let complete = |tenure: &Tenure| self.complete_through.is_some_and(|at| at >= tenure.since);
@@ -352,7 +371,7 @@ impl Decider {
             }
         };
         let incidents = open.iter().map(|open| open.incident.clone()).collect();
-        let _ = decisions.send(Batch::Open(open)).await;
+        let _ = decisions.send(Batch::Open { fence: tenure.fence, incidents: open }).await;
         self.candidate = None;
         self.fence = Some(tenure.fence);
         let hold = Input::Hold { until: tenure.former_until };

@@ -9,6 +9,7 @@ mod facts;
 mod history;
 mod live_board;
 mod message;
+mod owed;
 mod writer;
 
 pub use configuration::{Configuration, longest_of_runs};

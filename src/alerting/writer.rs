@@ -9,7 +9,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::facts::Narrator;
+use super::{
+    facts::Narrator,
+    owed::{self, Owed},
+};
 use crate::{
     backoff::Backoff,
     crash::{self, Point},
@@ -35,8 +38,13 @@ pub enum Batch {
     },
     /// The rules, for their names.
     Rules(Vec<Rule>, HashMap<Uuid, String>),
-    /// Incidents that are open already.
-    Open(Vec<Opened>),
+    /// This instance begins to decide.
+    Open {
+        /// The fence under which it does.
+        fence: Fence,
+        /// Incidents that are open already.
+        incidents: Vec<Opened>,
+    },
 }
 
 /// What the writer did last; the decider steps down when it was refused.
@@ -54,6 +62,7 @@ pub struct Writer {
     narrator: Narrator,
     wake: Arc<Notify>,
     written: watch::Sender<Written>,
+    owed: Owed,
 }
 
 impl Writer {
@@ -61,18 +70,34 @@ impl Writer {
     #[must_use]
     pub fn new(db: Db, narrator: Narrator, wake: Arc<Notify>) -> (Self, watch::Receiver<Written>) {
         let (written, receiver) = watch::channel(Written::default());
-        (Self { db, narrator, wake, written }, receiver)
+        (Self { db, narrator, wake, written, owed: Owed::default() }, receiver)
     }
 
     /// Writes until the senders are gone, or `cancel` is cancelled and the queue is empty.
     pub async fn run(mut self, mut queue: mpsc::Receiver<Batch>, cancel: CancellationToken) {
-        while let Some(batch) = queue.recv().await {
+        let mut every = time::interval(owed::EVERY);
+        every.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+        loop {
+            let batch = tokio::select! {
+                biased;
+                batch = queue.recv() => batch,
+                // Here and not in a task of its own: the end of an incident must not be written
+                // between the decision to tell of its beginning and the record of that.
+                _ = every.tick() => {
+                    if self.owed.settle(&self.db).await > 0 {
+                        self.wake.notify_one();
+                    }
+                    continue;
+                }
+            };
+            let Some(batch) = batch else { return };
             match batch {
                 Batch::Rules(rules, descriptions) => {
                     self.narrator.learn_rules(&rules, &descriptions);
                 }
-                Batch::Open(incidents) => {
+                Batch::Open { fence, incidents } => {
                     self.narrator.learn_open(incidents);
+                    self.owed = Owed::under(fence);
                 }
                 Batch::Transitions { fence, transitions } => {
                     self.write(fence, &transitions, &cancel).await;
@@ -134,9 +159,10 @@ impl Writer {
         let decisions = self.narrator.decisions(&self.db, transitions).await?;
         crash::point(Point::Decided);
         match incidents::record(&self.db, &fence, &decisions, TIME_LIMIT).await {
-            Ok(messages) => {
+            Ok(recorded) => {
                 crash::point(Point::Committed);
-                if messages > 0 {
+                self.owed.written(recorded.held);
+                if recorded.messages > 0 {
                     self.wake.notify_one();
                 }
                 log(&decisions);
@@ -148,6 +174,7 @@ impl Writer {
                     "another instance leads; decisions were not stored"
                 );
                 self.written.send_modify(|written| written.refused = Some(fence));
+                self.owed = Owed::default();
                 Ok(())
             }
             Err(error) => Err(error),

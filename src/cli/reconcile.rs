@@ -9,7 +9,10 @@ use crate::{
     config::{Database, Environment},
     error::Error,
     model::Timestamp,
-    store::reconcile::{Counted, Hours, compare},
+    store::{
+        reconcile::{Counted, Hours, compare},
+        retention::events_pruned_before,
+    },
 };
 
 /// How long one comparison may take; a month of ten million rows takes some ten seconds.
@@ -40,13 +43,22 @@ pub async fn execute(
     let mut reader = environment.reader();
     let config = Database::read(&mut reader);
     let db = wiring::database(&reader.finish(config)?)?;
-    let hours = Hours::around(from, to);
+    let pruned_before = events_pruned_before(&db, TIME_LIMIT).await.map_err(Error::failed)?;
+    let mut hours = Hours::around(from, to);
+    if let Some(pruned_before) = pruned_before.filter(|at| hours.from < *at) {
+        println!("errors before {pruned_before} may be deleted, as their retention says");
+        hours.from = Hours::around(pruned_before, pruned_before).to;
+        if hours.from >= hours.to {
+            return Err(Error::failed("nothing is left to compare in that period"));
+        }
+    }
     println!("from {} to {}, in whole hours", hours.from, hours.to);
     let mut difference = 0;
     for counted in Counted::ALL {
         let what = counted.as_str();
-        let compared =
-            compare(&db, counted, hours, false, TIME_LIMIT).await.map_err(Error::failed)?;
+        let compared = compare(&db, counted, hours, false, pruned_before, TIME_LIMIT)
+            .await
+            .map_err(Error::failed)?;
         difference += compared.difference;
         if compared.difference == 0 {
             println!("ok    {what}: {} errors, difference 0", compared.rows);

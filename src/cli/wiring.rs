@@ -6,14 +6,16 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Map;
 use uuid::Uuid;
 
+use super::run::Settings;
 use crate::{
     clock::Clock,
     config::{Credentials, Database, Notify, Reporter, Supabase, variables},
     error::Error,
+    http::api::{self, ApiParts, ApiState},
     model::Span,
     notify::{Egress, EgressConfig, Mailer, Senders, SmtpConfig},
     realtime::{RealtimeConfig, Timing, Vsn},
-    rest::{RestClient, RestConfig},
+    rest::{Forward, RestClient, RestConfig},
     store::{
         self, Db, PoolOptions,
         channels::Channels,
@@ -176,6 +178,30 @@ pub fn notify_parts(config: &Notify, clock: Clock) -> Result<NotifyParts, Error>
         _ => None,
     };
     Ok(NotifyParts { senders: Senders::new(egress, mailer, clock), key })
+}
+
+/// The daemon's API.
+pub fn api(
+    settings: &Settings,
+    parts: &NotifyParts,
+    db: &Db,
+    clock: &Clock,
+    wake: &Arc<tokio::sync::Notify>,
+) -> Result<axum::Router, Error> {
+    let supabase = &settings.supabase;
+    let rest = RestConfig::new(supabase.rest_url.clone(), supabase.anon_key.clone());
+    let state = ApiState::new(ApiParts {
+        rest: Forward::new(&rest).map_err(Error::failed)?,
+        db: db.clone(),
+        clock: clock.clone(),
+        config: settings.api.clone(),
+        notify: settings.notify.clone(),
+        channel_key: parts.key.clone(),
+        channels: parts.channels(db),
+        senders: parts.senders.clone(),
+        wake: Arc::clone(wake),
+    });
+    Ok(api::router(state))
 }
 
 /// Prints a token and nothing else, so that a shell can take it.

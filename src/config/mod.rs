@@ -12,5 +12,6 @@ pub mod variables;
 
 pub use environment::{Environment, Problem, Problems, Reader};
 pub use sections::{
-    Credentials, Database, Feed, Http, Instance, LogFormat, Notify, Reporter, Supabase, Telemetry,
+    Api, Credentials, Database, Feed, Http, Instance, LogFormat, Notify, Reporter, Supabase,
+    Telemetry, Upkeep,
 };

@@ -222,6 +222,28 @@ impl Http {
     }
 }
 
+/// Who may call the daemon's API, and how often.
+#[derive(Clone, Debug)]
+pub struct Api {
+    /// Origins of web pages, as browsers write them: `https://host` or `https://host:port`.
+    pub allowed_origins: Vec<String>,
+    /// Requests that one token may make a minute.
+    pub requests_per_minute: u32,
+}
+
+impl Api {
+    /// Reads the `API_…` variables.
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let allowed_origins = urls::origins(reader, &var::API_ALLOWED_ORIGINS);
+        let requests_per_minute =
+            reader.parsed(&var::API_REQUESTS_PER_MINUTE, "a number of requests")?;
+        if requests_per_minute == 0 {
+            reader.problem(&var::API_REQUESTS_PER_MINUTE, "must be at least 1");
+        }
+        Some(Self { allowed_origins, requests_per_minute })
+    }
+}
+
 /// How often the feed reads the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Feed {
@@ -262,6 +284,40 @@ impl Instance {
         let name = reader.text(&var::INSTANCE_NAME).or_else(host).unwrap_or_default();
         let name = name.trim();
         Some(Self { name: if name.is_empty() { "meshhook-errors" } else { name }.to_owned() })
+    }
+}
+
+/// What an instance does beside counting and telling.
+#[derive(Clone, Debug)]
+pub struct Upkeep {
+    /// Whether the leader deletes what is older than its retention.
+    pub prunes: bool,
+    /// What the leader asks now and then while all is well; its path is as good as a password.
+    pub dead_mans_ping: Option<SecretString>,
+    /// Names or ids of the channels that are told of trouble with the tracker itself; none for all
+    /// channels without a project.
+    pub system_channels: Option<Vec<String>>,
+}
+
+impl Upkeep {
+    /// Reads `RETENTION`, `SYSTEM_ALERT_CHANNELS` and `DEAD_MANS_PING_URL`.
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let ping = urls::address(reader, &var::DEAD_MANS_PING_URL, ("http", "https"));
+        let prunes = match reader.text(&var::RETENTION)?.as_str() {
+            "leader" => true,
+            "off" => false,
+            _ => {
+                reader.problem(&var::RETENTION, "must be leader or off");
+                return None;
+            }
+        };
+        let system_channels = match reader.text(&var::SYSTEM_ALERT_CHANNELS)?.trim() {
+            "global" => None,
+            "none" => Some(Vec::new()),
+            names => Some(names.split(',').map(|name| name.trim().to_owned()).collect()),
+        };
+        let dead_mans_ping = ping.map(|url| url.to_string().into());
+        Some(Self { prunes, dead_mans_ping, system_channels })
     }
 }
 

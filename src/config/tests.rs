@@ -1,6 +1,6 @@
 use super::{
-    Credentials, Database, Environment, Feed, Http, Notify, Problems, Reader, Supabase, Telemetry,
-    variables,
+    Api, Credentials, Database, Environment, Feed, Http, Notify, Problems, Reader, Supabase,
+    Telemetry, Upkeep, variables,
 };
 
 /// A section, the variables it reads, and how its value or its problems begin.
@@ -27,7 +27,11 @@ const SECTIONS: &[(&str, Section)] = &[
         })
     }),
     ("notify", |r| Notify::read(r).map(|n| format!("{} networks", n.allowed_networks.len()))),
+    ("upkeep", |r| Upkeep::read(r).map(|u| format!("{} {}", u.prunes, u.dead_mans_ping.is_some()))),
     ("http", |r| Http::read(r).map(|h| h.listen.to_string())),
+    ("api", |r| {
+        Api::read(r).map(|a| format!("{} {}", a.allowed_origins.join(" "), a.requests_per_minute))
+    }),
     ("feed", |r| Feed::read(r).map(|f| format!("{}", f.quiet_tick.micros()))),
     ("telemetry", |r| Telemetry::read(r).map(|t| t.filter)),
 ];
@@ -139,9 +143,31 @@ fn everything_else() {
         ),
         ("http", &[], "127.0.0.1:9464"),
         ("http", &[("HTTP_LISTEN", "9464")], "! HTTP_LISTEN: must be an address and port"),
+        ("api", &[], " 600"),
+        (
+            "api",
+            &[("API_ALLOWED_ORIGINS", "https://A.example.com/, http://localhost:5173")],
+            "https://a.example.com http://localhost:5173 600",
+        ),
+        ("api", &[("API_ALLOWED_ORIGINS", "*")], "! API_ALLOWED_ORIGINS: \"*\" is not an origin"),
+        (
+            "api",
+            &[("API_ALLOWED_ORIGINS", "https://a.example.com/page")],
+            "! API_ALLOWED_ORIGINS: \"https://a.example.com/page\" is not",
+        ),
+        ("api", &[("API_REQUESTS_PER_MINUTE", "0")], "! API_REQUESTS_PER_MINUTE: must be at least"),
         ("feed", &[], "250000"),
         ("feed", &[("FEED_TICK_QUIET_MS", "1")], "! FEED_TICK_QUIET_MS: must be between 10"),
         ("feed", &[("FEED_TICK_BUSY_MS", "x")], "! FEED_TICK_BUSY_MS: must be a number of"),
+        ("upkeep", &[], "true false"),
+        ("upkeep", &[("RETENTION", "off")], "false false"),
+        ("upkeep", &[("RETENTION", "cron")], "! RETENTION: must be leader or off"),
+        ("upkeep", &[("DEAD_MANS_PING_URL", "https://hc.example.com/uuid")], "true true"),
+        (
+            "upkeep",
+            &[("DEAD_MANS_PING_URL", "http://hc.example.com/uuid")],
+            "! DEAD_MANS_PING_URL: http:// to another machine",
+        ),
         ("telemetry", &[("LOG_FORMAT", "xml")], "! LOG_FORMAT: must be text or json"),
         ("telemetry", &[("LOG_FILTER", "info,meshhook_errors=debug")], "info,meshhook"),
         ("telemetry", &[("ALLOW_PLAINTEXT", "maybe")], "info"),

@@ -56,6 +56,26 @@ pub(super) fn address(
     Some(url)
 }
 
+/// Reads a list of web origins, each a scheme, a host and perhaps a port.
+pub(super) fn origins(reader: &mut Reader<'_>, variable: &'static Variable) -> Vec<String> {
+    let text = reader.text(variable).unwrap_or_default();
+    let mut origins = Vec::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let origin = Url::parse(part).ok().filter(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.as_str().trim_end_matches('/') == url.origin().ascii_serialization()
+        });
+        match origin {
+            Some(url) => origins.push(url.origin().ascii_serialization()),
+            None => reader.problem(
+                variable,
+                format!("{part:?} is not an origin as in https://meshhook.example.com"),
+            ),
+        }
+    }
+    origins
+}
+
 /// Reads a Postgres address and settles its TLS mode: `require` at least, except on this machine.
 pub(super) fn database(reader: &mut Reader<'_>, variable: &'static Variable) -> Option<Url> {
     let text = reader.required(variable)?;

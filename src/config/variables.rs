@@ -54,10 +54,15 @@ variables! {
     #[secret] SMTP_URL: "mail server, as in smtps://user:password@host:465, or smtp://user:password@host:587?tls=required";
     SMTP_FROM: "sender of alert mail, as in MeshHook alerts <alerts@example.com>";
     DASHBOARD_URL: "address of the web app, for links in messages, as in https://meshhook.example.com";
-    HTTP_LISTEN = "127.0.0.1:9464": "where /healthz, /readyz and /metrics are served";
+    HTTP_LISTEN = "127.0.0.1:9464": "where /healthz, /readyz, /metrics and /api are served";
+    API_ALLOWED_ORIGINS: "web pages that may call /api from a browser, as in https://meshhook.example.com,http://localhost:5173";
+    API_REQUESTS_PER_MINUTE = "600": "how often one token may call /api, before it is answered 429";
     INSTANCE_NAME: "name of this instance in the status table; by default the host's name";
     FEED_TICK_QUIET_MS = "250": "milliseconds between numbered reads while nothing happens";
     FEED_TICK_BUSY_MS = "100": "milliseconds between numbered reads while rows flow or the socket is down or deaf";
+    RETENTION = "leader": "leader if the leading instance deletes what is older than its retention, off if pg_cron or nobody does";
+    SYSTEM_ALERT_CHANNELS = "global": "names or ids of the channels, separated by commas, that are told of trouble with the tracker itself; global for all channels without a project, none for nobody";
+    #[secret] DEAD_MANS_PING_URL: "address that the leader asks every 30 s while all is well, as of a healthchecks service, which then alerts when it falls silent";
     ALLOW_PLAINTEXT = "false": "true allows http, ws, postgres without TLS and smtp without TLS to other machines";
     ALLOW_PRIVATE_DESTINATIONS: "networks, as in 10.0.0.0/8,127.0.0.0/8, that webhooks may reach although they are private";
     LOG_FORMAT = "text": "text or json";

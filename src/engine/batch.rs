@@ -1,6 +1,6 @@
 //! The engine over a finished table: what would have happened, for back-tests and comparisons.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, iter::Peekable, vec};
 
 use uuid::Uuid;
 
@@ -11,6 +11,92 @@ use super::{Engine, Input, KnownGroup, PastChange, RunCount};
 use crate::model::{
     ErrorEvent, IncidentState, Metric, OpenIncident, Rule, Timestamp, Transition, TransitionKind,
 };
+
+/// The engine over a finished table, one row after the other, for histories too long for memory.
+///
+/// Runs are taken as known from the instant they started, events from the instant they were received;
+/// at one instant runs come first. What lies after the end is not looked at.
+#[derive(Debug)]
+pub struct Playback {
+    engine: Engine,
+    earlier: Earlier,
+    runs: Peekable<vec::IntoIter<RunCount>>,
+    until: Timestamp,
+    told: Vec<Transition>,
+}
+
+impl Playback {
+    /// A playback of `rules` from `start` to `until`, over `runs` in order of `started_at`, with the
+    /// groups that were `known` at the start and what the `earlier` windows of change rules hold.
+    #[must_use]
+    pub fn new(
+        rules: Vec<Rule>,
+        runs: Vec<RunCount>,
+        known: &[KnownGroup],
+        earlier: Earlier,
+        (start, until): (Timestamp, Timestamp),
+    ) -> Self {
+        let mut told = Vec::new();
+        let mut engine = Engine::new();
+        let begun = |rule| observed_since(rule, start);
+        engine.step(start, Input::Rules(rules.into_iter().map(begun).collect()), &mut told);
+        engine.step(start, Input::Groups(known), &mut told);
+        Self { engine, earlier, runs: runs.into_iter().peekable(), until, told }
+    }
+
+    /// Takes the next event, in order of `received_at` and `seq`.
+    pub fn event(&mut self, event: &ErrorEvent) {
+        if event.received_at <= self.until {
+            self.runs_through(event.received_at);
+            advance(&mut self.engine, &mut self.earlier, event.received_at, &mut self.told);
+            self.engine.step(event.received_at, Input::Event(event), &mut self.told);
+        }
+    }
+
+    /// Somebody acknowledged an incident at `now`, or took that back.
+    pub fn acknowledge(&mut self, now: Timestamp, incident_id: Uuid, acknowledged: bool) {
+        self.advance(now);
+        let input = Input::Acknowledged { incident_id, acknowledged };
+        self.engine.step(now.min(self.until), input, &mut self.told);
+    }
+
+    /// Moves on to `now` without an event, so that [`Playback::engine`] tells how things stood then.
+    /// Changes no decision.
+    pub fn advance(&mut self, now: Timestamp) {
+        let now = now.min(self.until);
+        self.runs_through(now);
+        advance(&mut self.engine, &mut self.earlier, now, &mut self.told);
+    }
+
+    /// The engine as it stands.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// What was decided since it was last taken.
+    #[must_use]
+    pub fn told(&self) -> &[Transition] {
+        &self.told
+    }
+
+    /// Takes what was decided since it was last taken, in the order of decision.
+    pub fn take_told(&mut self) -> Vec<Transition> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// Goes on to the end.
+    pub fn finish(&mut self) {
+        self.advance(self.until);
+    }
+
+    fn runs_through(&mut self, now: Timestamp) {
+        while let Some(run) = self.runs.next_if(|run| run.started_at <= now) {
+            advance(&mut self.engine, &mut self.earlier, run.started_at, &mut self.told);
+            self.engine.step(run.started_at, Input::Runs(&[run]), &mut self.told);
+        }
+    }
+}
 
 /// What a finished table holds for an evaluation.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,26 +135,13 @@ pub fn evaluate_table(rules: Vec<Rule>, table: Table<'_>, until: Timestamp) -> V
     let Table { events, runs, known, .. } = table;
     let first = [events.first().map(|e| e.received_at), runs.first().map(|r| r.started_at)];
     let start = first.into_iter().flatten().min().unwrap_or(until).min(until);
-    let mut out = Vec::new();
-    let mut engine = Engine::new();
-    let mut earlier = Earlier::of(&rules, table, start);
-    let begun = |rule| observed_since(rule, start);
-    engine.step(start, Input::Rules(rules.into_iter().map(begun).collect()), &mut out);
-    engine.step(start, Input::Groups(known), &mut out);
-    let mut runs = runs.iter().take_while(|run| run.started_at <= until).peekable();
-    for event in events.iter().take_while(|event| event.received_at <= until) {
-        while let Some(run) = runs.next_if(|run| run.started_at <= event.received_at) {
-            advance(&mut engine, &mut earlier, run.started_at, &mut out);
-            engine.step(run.started_at, Input::Runs(&[*run]), &mut out);
-        }
-        advance(&mut engine, &mut earlier, event.received_at, &mut out);
-        engine.step(event.received_at, Input::Event(event), &mut out);
+    let earlier = Earlier::of(&rules, table, start);
+    let mut playback = Playback::new(rules, runs.to_vec(), known, earlier, (start, until));
+    for event in events {
+        playback.event(event);
     }
-    for run in runs {
-        advance(&mut engine, &mut earlier, run.started_at, &mut out);
-        engine.step(run.started_at, Input::Runs(&[*run]), &mut out);
-    }
-    advance(&mut engine, &mut earlier, until, &mut out);
+    playback.finish();
+    let mut out = playback.take_told();
     sort(&mut out);
     out
 }

@@ -278,6 +278,8 @@ pub(super) fn judge(
         let kind = if first { TransitionKind::Escalated } else { TransitionKind::Deescalated };
         if first {
             (incident.peak_level, incident.notified_at) = (Level::Critical, Some(at));
+            // Whoever took it in hand did not know how bad it would be.
+            incident.acknowledged = false;
         }
         say(incident.tell(moment, kind, moment.threshold(Level::Critical)));
     } else if !critical

@@ -36,7 +36,8 @@
 //!   of level is one `deescalated` entry with the new level (never told), so that the stored level is
 //!   right, also after a restart. Escalation happens at once, de-escalation at bucket boundaries.
 //! - `reminder` each time the reminder interval has passed since people were last told (fired, escalated
-//!   or reminded), unless acknowledged. Taking an acknowledgement back makes an overdue one due at once.
+//!   or reminded), unless acknowledged. An escalation takes an
+//!   acknowledgement back; taking one back makes an overdue reminder due at once.
 //! - `resolved` when the value has been below the resolve threshold for the keep-firing period; or, if
 //!   that would be one end too many in the flap period, `flapping` once, and `resolved` when it has been
 //!   below for the flap period.

@@ -30,6 +30,18 @@ impl Engine {
         self.reading_at(self.groups.get(place)?)?.value
     }
 
+    /// The highest value among the groups of one rule at the engine's time: 0 where it has none. None if
+    /// there is no such rule, or too few runs to tell in every group.
+    #[must_use]
+    pub fn highest(&self, rule_id: Uuid) -> Option<f64> {
+        let slot = self.by_id.get(&rule_id).copied()?;
+        let mut groups = self.groups.all().filter(|(_, group)| group.rule() == slot).peekable();
+        if groups.peek().is_none() {
+            return Some(0.0);
+        }
+        groups.filter_map(|(_, group)| self.reading_at(group)?.value).reduce(f64::max)
+    }
+
     /// The sum of all windows of one rule at the engine's time, in errors.
     #[must_use]
     pub fn total_of(&self, rule_id: Uuid) -> u64 {

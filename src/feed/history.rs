@@ -61,9 +61,14 @@ impl Feed {
     /// Marks what was counted so far as this replay's, and queues it.
     async fn begin_replay(&mut self, wish: Hydrate, cancel: &CancellationToken) {
         self.emit(FeedOutput::ReplayBegin { id: wish.id }, cancel).await;
+        let now = self.clock.database_now();
+        // What nobody has counted yet is decided as of when it came, and then the windows held what
+        // had come before: a long stop must not empty them.
+        let former = self.leadership.tenure().filter(|_| wish.id == 0 && self.generation == 1);
+        let until = former.map_or(now, |tenure| tenure.former_until.min(now));
         self.replays.push_back(Replay {
             id: wish.id,
-            since: self.clock.database_now() - wish.window,
+            since: until - wish.window,
             project: wish.project,
             counted: Arc::new(self.ledger.accounted()),
             bounds: None,
@@ -110,11 +115,13 @@ impl Feed {
             return;
         }
         match result {
-            Ok(Some(bounds)) => {
+            Ok(Some((from, to))) => {
                 self.succeeds(QUERY);
                 if let Some(replay) = self.current(id) {
                     replay.failures = 0;
-                    replay.bounds = Some(bounds);
+                    // What comes after the last number that was counted comes as new.
+                    let counted = replay.counted.end().map_or(0, |end| end - 1);
+                    replay.bounds = Some((from, to.min(counted)));
                 }
             }
             Ok(None) => {

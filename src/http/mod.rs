@@ -1,8 +1,11 @@
-//! The daemon's own HTTP server: liveness, readiness and metrics.
-//! Nothing about tenants is served here, and no decision is taken here.
-//! What it tells comes from a [`Probe`] and the metrics recorder; it goes out to orchestrators and Prometheus.
+//! The daemon's HTTP server: liveness, readiness and metrics here, and below `api` what its users ask.
+//! Nothing about tenants is told but by their own tokens, and nothing is counted or alerted on here.
+//! What it tells comes from a [`Probe`], the metrics recorder and the API's state; it goes out to
+//! orchestrators, Prometheus, dashboards and workers.
 
-use std::{sync::Arc, time::Duration};
+pub mod api;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -37,7 +40,7 @@ struct Shared {
     metrics: Metrics,
 }
 
-/// Serves until `cancel` is cancelled.
+/// Serves until `cancel` is cancelled; `api` beside what every daemon tells.
 ///
 /// # Errors
 /// When the listener fails.
@@ -45,12 +48,14 @@ pub async fn serve(
     listener: TcpListener,
     probe: Probe,
     metrics: Metrics,
+    api: Router,
     cancel: CancellationToken,
 ) -> std::io::Result<()> {
     let upkeep = metrics.clone();
-    let router = router(probe, metrics);
+    let router = router(probe, metrics).merge(api);
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let server =
-        axum::serve(listener, router).with_graceful_shutdown(cancel.clone().cancelled_owned());
+        axum::serve(listener, service).with_graceful_shutdown(cancel.clone().cancelled_owned());
     let maintain = async {
         let mut every = time::interval(Duration::from_secs(5));
         loop {
@@ -100,7 +105,8 @@ mod tests {
             role: "standby",
             problems: vec![],
         });
-        let server = tokio::spawn(serve(listener, probe, Metrics::default(), cancel.clone()));
+        let server =
+            tokio::spawn(serve(listener, probe, Metrics::default(), Router::new(), cancel.clone()));
         metrics::counter!("http_test_total").increment(3);
         for (path, expected) in [("/healthz", 200), ("/readyz", 503), ("/metrics", 200)] {
             assert_eq!(reqwest::get(format!("{url}{path}")).await.unwrap().status(), expected);

@@ -121,6 +121,8 @@ pub enum MetricKind {
     BurnRate,
     /// Windows without an event.
     Absence,
+    /// Nothing that a rule measures: the tracker's own state, which the description tells.
+    System,
 }
 
 /// The project that an incident concerns.

@@ -23,6 +23,12 @@ pub fn sentence(facts: &NotificationFacts) -> String {
             duration(facts.at.since(incident.since)),
             amount(incident.rule.metric, incident.peak),
         ),
+        (MessageKind::Resolved, Some(incident)) if incident.rule.metric == MetricKind::System => {
+            format!("It is over; it lasted {}", duration(facts.at.since(incident.since)))
+        }
+        (_, Some(incident)) if incident.rule.metric == MetricKind::System => {
+            measure(incident, incident.value)
+        }
         // Whatever falls below its threshold is below it; this one ended for another reason.
         (MessageKind::Resolved, Some(incident)) if incident.value >= incident.threshold => format!(
             "The rule was changed, disabled or deleted; it lasted {}, the peak was {}",
@@ -103,6 +109,7 @@ fn measure(incident: &IncidentFacts, value: f64) -> String {
         return format!("No data: {runs} in {window}, it takes {}", thousands(min_runs.into()));
     }
     match (incident.rule.metric, incident.evidence.runs) {
+        (MetricKind::System, _) => one_line(&incident.rule.description, 500),
         (MetricKind::NewGroup, _) => format!("{amount} new {errors} in {window}"),
         (MetricKind::Change, _) => change(incident, value, &window),
         (MetricKind::BurnRate, _) => burn(incident, &amount),
@@ -182,7 +189,9 @@ fn runs_text(runs: u64) -> String {
 #[must_use]
 pub fn amount(metric: MetricKind, value: f64) -> String {
     match metric {
-        MetricKind::Count | MetricKind::Rate | MetricKind::NewGroup => number(value),
+        MetricKind::Count | MetricKind::Rate | MetricKind::NewGroup | MetricKind::System => {
+            number(value)
+        }
         MetricKind::Change => format!("{} %", number(value)),
         MetricKind::BurnRate => format!("{}×", number(value)),
         MetricKind::Absence => {

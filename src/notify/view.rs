@@ -1,7 +1,7 @@
 //! What a message shows, in order, before any medium's escaping: the part that all media share.
 
 use super::{
-    message::{GroupFact, IncidentFacts, MessageKind, NotificationFacts},
+    message::{GroupFact, IncidentFacts, MessageKind, MetricKind, NotificationFacts},
     sentence::{amount, duration, headline, sentence},
     text::{lines, one_line, thousands},
 };
@@ -39,7 +39,9 @@ impl View {
             sign: sign(facts),
             headline: headline(facts),
             sentence: sentence(facts),
-            description: incident.map_or_else(String::new, |i| lines(&i.rule.description, 1000)),
+            description: incident
+                .filter(|incident| incident.rule.metric != MetricKind::System)
+                .map_or_else(String::new, |i| lines(&i.rule.description, 1000)),
             rows: incident.map_or_else(Vec::new, |incident| rows(facts, incident)),
             top: evidence.map_or_else(Vec::new, |evidence| {
                 let line = |group: &crate::model::TopGroup| {
@@ -89,6 +91,7 @@ fn rows(facts: &NotificationFacts, incident: &IncidentFacts) -> Vec<(&'static st
             rows.push(("Lasting", lasted));
             rows.push(("Peak", amount(incident.rule.metric, incident.peak)));
         }
+        _ if incident.rule.metric == MetricKind::System => {}
         _ => rows.push(("Window", duration(Span::from_secs(incident.rule.window_seconds)))),
     }
     if let Some(last_seen) = incident.evidence.last_seen {

@@ -1,8 +1,10 @@
-//! A small PostgREST client: inserting error events and reading a few rows.
+//! A small PostgREST client: inserting error events, reading a few rows, and passing on what users ask
+//! with their own tokens.
 //! No queue, no schedule and no SQL may appear here: callers retry by [`RestError::is_transient`].
 //! Events come in from `cli`; HTTP requests go out, and rows or typed errors come back.
 
 mod error;
+mod forward;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -18,6 +20,7 @@ use url::Url;
 use uuid::Uuid;
 
 pub use error::{RestError, ServerError};
+pub use forward::{Forward, ForwardAnswer, Forwarded};
 pub use request::{Condition, Select, quote};
 
 use crate::{

@@ -8,6 +8,7 @@ use reqwest::{
     header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
 };
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 use super::{MAX_ROWS, RestConfig, RestError};
 
@@ -103,8 +104,8 @@ pub fn quote(value: &str) -> String {
     quoted
 }
 
-/// A builder for requests to `config`'s server, with the headers that every request has.
-pub(super) fn builder(config: &RestConfig) -> Result<postgrest::Postgrest, RestError> {
+/// The server's address, if it is one that nothing secret can stand in.
+pub(super) fn checked_address(config: &RestConfig) -> Result<Url, RestError> {
     let url = &config.url;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(RestError::Config("the address must begin with http:// or https://"));
@@ -113,6 +114,12 @@ pub(super) fn builder(config: &RestConfig) -> Result<postgrest::Postgrest, RestE
     if has_login || url.query().is_some() || url.fragment().is_some() {
         return Err(RestError::Config("the address must have no credentials, query or fragment"));
     }
+    Ok(url.clone())
+}
+
+/// A builder for requests to `config`'s server, with the headers that every request has.
+pub(super) fn builder(config: &RestConfig) -> Result<postgrest::Postgrest, RestError> {
+    let url = checked_address(config)?;
     let mut builder = postgrest::Postgrest::new(url.as_str().trim_end_matches('/'));
     if let Some(key) = &config.apikey {
         header(key.expose_secret())
@@ -165,7 +172,7 @@ pub(super) fn convert(
 }
 
 /// A header value, if every old and new library on the way can send it.
-fn header(value: &str) -> Option<HeaderValue> {
+pub(super) fn header(value: &str) -> Option<HeaderValue> {
     let visible = value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     visible.then(|| HeaderValue::from_str(value).ok()).flatten()
 }

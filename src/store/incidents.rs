@@ -6,14 +6,19 @@ use std::{
 };
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
-use super::{Db, Fence, Link, StoreError, lease, pool::within};
+use super::{
+    Db, Fence, Link, StoreError, lease,
+    pool::within,
+    telling::{self, Concerned},
+};
 use crate::{
     crash::Point,
-    model::{Evidence, OpenIncident, Timestamp, Transition},
+    model::{Evidence, OpenIncident, Timestamp, Transition, TransitionKind},
+    telling::{Hold, News, Telling, note, until},
 };
 
 /// A transition with what only the writer knows.
@@ -123,7 +128,18 @@ async fn texts_of(
     .await
 }
 
-/// Writes decisions in their order, all or nothing, and returns how many messages now wait.
+/// What became of decisions that were written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// Messages that now wait to be sent.
+    pub messages: u64,
+    /// Whether somebody is owed a message that is held back.
+    pub held: bool,
+}
+
+/// Writes decisions in their order, all or nothing: incidents, time lines, and who is told.
+///
+/// Who is told is decided here, in the same transaction, by what the configuration says now.
 ///
 /// # Errors
 /// [`StoreError::FenceLost`] when this instance does not lead; the database's failures. Nothing was
@@ -133,15 +149,18 @@ pub async fn record(
     fence: &Fence,
     decisions: &[Decision],
     limit: Duration,
-) -> Result<u64, StoreError> {
+) -> Result<Recorded, StoreError> {
     let recorded = within("write decisions", limit, async {
         let mut link = db.transaction().await?;
-        let mut messages = 0;
-        for round in rounds(decisions) {
-            messages += record_round(&mut link, &round).await?;
+        let tellings = decide(&mut link, decisions).await?;
+        let told: Vec<_> = decisions.iter().zip(&tellings).collect();
+        let mut recorded = Recorded::default();
+        for round in rounds(&told) {
+            recorded.messages += record_round(&mut link, &round).await?;
         }
         link.commit_past(fence, Some(Point::Committing)).await?;
-        Ok(messages)
+        recorded.held = tellings.iter().any(|telling| !telling.held.is_empty());
+        Ok(recorded)
     })
     .await;
     // A former leader meets the incidents of the new one before it comes to the check of the fence.
@@ -157,32 +176,51 @@ fn is_conflict(error: &StoreError) -> bool {
     source.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }
 
+/// Who is told of each decision.
+async fn decide(link: &mut Link, decisions: &[Decision]) -> Result<Vec<Telling>, sqlx::Error> {
+    let of = |id: fn(&Transition) -> Uuid| {
+        let ids: HashSet<Uuid> = decisions.iter().map(|d| id(&d.transition)).collect();
+        ids.into_iter().collect::<Vec<Uuid>>()
+    };
+    let concerned =
+        Concerned { rules: of(|t| t.rule_id), incidents: of(|t| t.incident_id), held: false };
+    let mut facts = telling::facts(link, concerned).await?;
+    let news: Vec<News<'_>> = decisions
+        .iter()
+        .map(|decision| News { transition: &decision.transition, project_id: decision.project_id })
+        .collect();
+    Ok(facts.desk.take(&facts.policy, &news, facts.now))
+}
+
+/// A decision and who is told of it.
+type Told<'a> = (&'a Decision, &'a Telling);
+
 /// One statement can touch an incident only once, so its transitions go into successive rounds.
-fn rounds(decisions: &[Decision]) -> Vec<Vec<&Decision>> {
-    let mut rounds: Vec<Vec<&Decision>> = Vec::new();
+fn rounds<'a>(decisions: &[Told<'a>]) -> Vec<Vec<Told<'a>>> {
+    let mut rounds: Vec<Vec<Told<'a>>> = Vec::new();
     let mut seen: Vec<HashSet<Uuid>> = Vec::new();
-    for decision in decisions {
-        let id = decision.transition.incident_id;
+    for told in decisions {
+        let id = told.0.transition.incident_id;
         let free = seen.iter().rposition(|ids| ids.contains(&id)).map_or(0, |last| last + 1);
         if free == rounds.len() {
             rounds.push(Vec::new());
             seen.push(HashSet::new());
         }
-        rounds[free].push(decision);
+        rounds[free].push(*told);
         seen[free].insert(id);
     }
     rounds
 }
 
-async fn record_round(link: &mut Link, round: &[&Decision]) -> Result<u64, sqlx::Error> {
-    let given: Vec<Given<'_>> = round.iter().map(|decision| Given::of(decision)).collect();
+async fn record_round(link: &mut Link, round: &[Told<'_>]) -> Result<u64, sqlx::Error> {
+    let given: Vec<Given<'_>> = round.iter().map(|told| Given::of(*told)).collect();
     let given = serde_json::to_value(given).map_err(|error| sqlx::Error::Encode(error.into()))?;
     let query = link.query(include_str!("../../sql/transitions_record.sql")).bind(given);
     let messages: i64 = query.fetch_one(link.connection()).await?.try_get(0)?;
     Ok(messages.unsigned_abs())
 }
 
-/// One element of the statement's `$3`.
+/// One element of the statement's `$1`.
 #[derive(Serialize)]
 struct Given<'a> {
     kind: &'static str,
@@ -201,11 +239,24 @@ struct Given<'a> {
     reminder: u32,
     evidence: &'a Evidence,
     facts: &'a Value,
+    told: &'a [Uuid],
+    owed: Vec<Value>,
+    /// The entry that says why nobody was told; a reminder says it itself.
+    entry: Option<&'static str>,
+    why: Option<&'static str>,
+    because: Option<Uuid>,
+    until: Option<Timestamp>,
+    note: Option<String>,
 }
 
 impl<'a> Given<'a> {
-    fn of(decision: &'a Decision) -> Self {
+    fn of((decision, telling): Told<'a>) -> Self {
         let transition = &decision.transition;
+        let first = telling.holds.first();
+        let is_reminder = transition.kind == TransitionKind::Reminder;
+        let owed = telling.held.iter().filter_map(|held| {
+            Some(json!({"channel_id": held.channel_id, "kind": held.owed?.as_str()}))
+        });
         Self {
             kind: transition.kind.as_str(),
             incident_id: transition.incident_id,
@@ -223,6 +274,13 @@ impl<'a> Given<'a> {
             reminder: transition.reminder,
             evidence: &transition.evidence,
             facts: &decision.facts,
+            told: &telling.told,
+            owed: owed.collect(),
+            entry: first.filter(|_| !is_reminder).map(Hold::entry),
+            why: first.map(Hold::word),
+            because: first.map(Hold::id),
+            until: until(&telling.holds),
+            note: first.map(|_| note(&telling.holds)),
         }
     }
 }

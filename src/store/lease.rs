@@ -28,6 +28,8 @@ pub struct Taken {
     /// Until when the lease had lasted before: the former leader has known nothing later. For a
     /// lease that is taken for the first time, long ago.
     pub former_until: Timestamp,
+    /// Whether the former leader did not give its lease back, but let it end.
+    pub lost: bool,
 }
 
 /// Takes or renews the lease for `ttl` in one statement; none when another instance holds it.
@@ -52,7 +54,7 @@ pub async fn acquire(
         let taken = |row: PgRow| -> Result<_, sqlx::Error> {
             let time = |index| row.try_get::<DateTime<Utc>, _>(index).map(Timestamp::from);
             let fence = Fence { holder, number: row.try_get(0)? };
-            Ok(Taken { fence, now: time(1)?, former_until: time(2)? })
+            Ok(Taken { fence, now: time(1)?, former_until: time(2)?, lost: row.try_get(3)? })
         };
         Ok(row.map(taken).transpose()?)
     })

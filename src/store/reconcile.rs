@@ -86,7 +86,7 @@ pub struct Comparison {
 /// Compares one kind of counts with the table, in one snapshot.
 ///
 /// With `cheaply`, groups that are older than `hours` are left out: each would have to be counted from
-/// its beginning.
+/// its beginning. So are groups that began before `pruned_before`, whose first errors may be deleted.
 ///
 /// # Errors
 /// When the database does not answer within `limit`.
@@ -95,6 +95,7 @@ pub async fn compare(
     counted: Counted,
     hours: Hours,
     cheaply: bool,
+    pruned_before: Option<Timestamp>,
     limit: Duration,
 ) -> Result<Comparison, StoreError> {
     within("compare counts with the table", limit, async {
@@ -102,7 +103,7 @@ pub async fn compare(
         let mut query = link.query(counted.sql());
         query = query.bind(hours.from.to_chrono()).bind(hours.to.to_chrono());
         if counted == Counted::Groups {
-            query = query.bind(cheaply);
+            query = query.bind(cheaply).bind(pruned_before.map(Timestamp::to_chrono));
         }
         let rows = query.fetch_all(link.connection()).await?;
         link.commit().await?;

@@ -65,7 +65,8 @@ export function httpExecutor(reporter, { backoffMs = 500 } = {}) {
 export function startWorker(queue, reporter, options) {
 	queue.process(
 		'http',
-		wrapJob(reporter, httpExecutor(reporter, options), {
+		wrapJob(httpExecutor(reporter, options), {
+			reporter,
 			workflowIdOf: (job) => job.workflowId,
 			projectIdOf: (job) => job.projectId,
 			maxAttemptsOf: (job) => job.maxAttempts ?? 5,

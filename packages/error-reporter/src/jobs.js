@@ -1,3 +1,5 @@
+import { ofProcess } from './default.js';
+
 /** @import { CaptureOptions } from './event.js' */
 /** @import { Reporter } from './reporter.js' */
 
@@ -14,21 +16,23 @@
  */
 
 /**
- * Wraps a job handler so that what it throws is reported and thrown on, unchanged.
+ * Wraps a job handler so that what it throws is reported and thrown on, unchanged. It is reported by
+ * `options.reporter`, else by the process's first reporter that is not closed; so a module that wraps
+ * handlers need not know the one that creates the reporter. `reporter.wrapJob` does the same by itself.
  * @template Job
  * @template {unknown[]} Rest
  * @template Result
- * @param {Reporter} reporter
  * @param {(job: Job, ...rest: Rest) => Result | Promise<Result>} handler
- * @param {JobReaders<Job> & CaptureOptions} [readers]
+ * @param {JobReaders<Job> & CaptureOptions & { reporter?: Reporter }} [options]
  * @returns {(job: Job, ...rest: Rest) => Promise<Result>}
  */
-export function wrapJob(reporter, handler, readers = {}) {
+export function wrapJob(handler, options = {}) {
+	const { reporter, ...readers } = options;
 	return async (job, ...rest) => {
 		try {
 			return await handler(job, ...rest);
 		} catch (error) {
-			reporter.capture(error, jobOptions(job, error, readers));
+			(reporter ?? ofProcess())?.capture(error, jobOptions(job, error, readers));
 			throw error;
 		}
 	};

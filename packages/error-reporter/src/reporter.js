@@ -1,7 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { closed, opened } from './default.js';
 import { Deliverer } from './deliver.js';
 import { toCaptured } from './event.js';
 import { installHooks } from './hooks.js';
+import { wrapJob } from './jobs.js';
 import { complete } from './options.js';
 import { Queue } from './queue.js';
 import { Sender } from './sender.js';
@@ -10,6 +12,7 @@ import { Transport } from './transport.js';
 
 /** @import { Severity } from './classify.js' */
 /** @import { Captured, CaptureOptions } from './event.js' */
+/** @import { JobReaders } from './jobs.js' */
 /** @import { ReporterOptions, Settings } from './options.js' */
 
 const REPEAT_MS = 1000;
@@ -91,6 +94,19 @@ export class Reporter {
 		}
 	}
 
+	/**
+	 * Wraps a job handler so that what it throws is reported and thrown on, unchanged.
+	 * @template Job
+	 * @template {unknown[]} Rest
+	 * @template Result
+	 * @param {(job: Job, ...rest: Rest) => Result | Promise<Result>} handler
+	 * @param {JobReaders<Job> & CaptureOptions} [options]
+	 * @returns {(job: Job, ...rest: Rest) => Promise<Result>}
+	 */
+	wrapJob(handler, options = {}) {
+		return wrapJob(handler, { ...options, reporter: this });
+	}
+
 	/** @param {Captured} event */
 	#enqueue(event) {
 		if (this.#settings.collapseRepeats) {
@@ -120,6 +136,7 @@ export class Reporter {
 	 */
 	async close(deadlineMs = 5000) {
 		this.#closed = true;
+		closed(this);
 		this.#uninstall();
 		const result = await this.flush(deadlineMs);
 		this.#sender?.stop();
@@ -174,5 +191,7 @@ export class Reporter {
  * @throws {TypeError} naming the option that is missing or wrong
  */
 export function createReporter(options) {
-	return new Reporter(options);
+	const reporter = new Reporter(options);
+	opened(reporter);
+	return reporter;
 }

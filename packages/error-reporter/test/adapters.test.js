@@ -69,14 +69,36 @@ test('wrapJob throws on what the handler threw, and gives back what it returned'
 	const server = await postgrest(t);
 	const { reporter } = reporterFor(t, server);
 	const thrown = new Error('boom');
-	const wrapped = wrapJob(reporter, async (/** @type {any} */ job, /** @type {number} */ more) => {
+	const handler = async (/** @type {any} */ job, /** @type {number} */ more) => {
 		if (job === null) throw thrown;
 		return job.value + more;
-	}, { workflowIdOf: (job) => job.id, metadataOf: () => { throw new Error('reader is broken'); } });
-	assert.equal(await wrapped({ value: 1 }, 2), 3);
-	await assert.rejects(wrapped(null, 0), (error) => error === thrown);
-	await reporter.flush();
-	assert.equal(server.rows.size, 1);
+	};
+	/** @type {import('../src/jobs.js').JobReaders<any>} */
+	const readers = { workflowIdOf: (job) => job.id, metadataOf: () => { throw new Error('reader is broken'); } };
+	const ways = [wrapJob(handler, { ...readers, reporter }), reporter.wrapJob(handler, readers)];
+	for (const [place, wrapped] of ways.entries()) {
+		assert.equal(await wrapped({ value: 1 }, 2), 3);
+		await assert.rejects(wrapped(null, 0), (error) => error === thrown);
+		await reporter.flush();
+		assert.equal(server.rows.size, place + 1);
+	}
+});
+
+test("wrapJob without a reporter uses the process's first one, from the moment there is one", async (t) => {
+	const server = await postgrest(t);
+	const wrapped = wrapJob(
+		async (/** @type {any} */ job) => {
+			throw new Error(`job ${job.n}`);
+		},
+		{ workflowIdOf: (job) => job.workflowId }
+	);
+	await assert.rejects(wrapped({ n: 1 }), /job 1/);
+	const { reporter } = reporterFor(t, server);
+	await assert.rejects(wrapped({ n: 2, workflowId: WORKFLOW }), /job 2/);
+	await reporter.close();
+	await assert.rejects(wrapped({ n: 3 }), /job 3/);
+	const rows = [...server.rows.values()].map((row) => [row.message, row.workflow_id, row.source]);
+	assert.deepEqual(rows, [['job 2', WORKFLOW, 'worker']]);
 });
 
 test("SvelteKit's hook tells the route, and nothing of cookies and headers", async (t) => {

@@ -12,16 +12,19 @@
  * @property {(job: Job, error: unknown) => Record<string, unknown>} [metadataOf]
  */
 /**
- * Wraps a job handler so that what it throws is reported and thrown on, unchanged.
+ * Wraps a job handler so that what it throws is reported and thrown on, unchanged. It is reported by
+ * `options.reporter`, else by the process's first reporter that is not closed; so a module that wraps
+ * handlers need not know the one that creates the reporter. `reporter.wrapJob` does the same by itself.
  * @template Job
  * @template {unknown[]} Rest
  * @template Result
- * @param {Reporter} reporter
  * @param {(job: Job, ...rest: Rest) => Result | Promise<Result>} handler
- * @param {JobReaders<Job> & CaptureOptions} [readers]
+ * @param {JobReaders<Job> & CaptureOptions & { reporter?: Reporter }} [options]
  * @returns {(job: Job, ...rest: Rest) => Promise<Result>}
  */
-export function wrapJob<Job, Rest extends unknown[], Result>(reporter: Reporter, handler: (job: Job, ...rest: Rest) => Result | Promise<Result>, readers?: JobReaders<Job> & CaptureOptions): (job: Job, ...rest: Rest) => Promise<Result>;
+export function wrapJob<Job, Rest extends unknown[], Result>(handler: (job: Job, ...rest: Rest) => Result | Promise<Result>, options?: JobReaders<Job> & CaptureOptions & {
+    reporter?: Reporter;
+}): (job: Job, ...rest: Rest) => Promise<Result>;
 /**
  * How to read a job. Each is asked for the job only when the handler has failed, and may fail itself.
  */
@@ -36,5 +39,5 @@ export type JobReaders<Job> = {
     finalOf?: ((job: Job, error: unknown) => boolean | undefined) | undefined;
     metadataOf?: ((job: Job, error: unknown) => Record<string, unknown>) | undefined;
 };
-import type { Reporter } from './reporter.js';
 import type { CaptureOptions } from './event.js';
+import type { Reporter } from './reporter.js';

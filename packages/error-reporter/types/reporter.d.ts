@@ -14,6 +14,16 @@ export class Reporter {
      */
     capture(error: unknown, options?: CaptureOptions): string | null;
     /**
+     * Wraps a job handler so that what it throws is reported and thrown on, unchanged.
+     * @template Job
+     * @template {unknown[]} Rest
+     * @template Result
+     * @param {(job: Job, ...rest: Rest) => Result | Promise<Result>} handler
+     * @param {JobReaders<Job> & CaptureOptions} [options]
+     * @returns {(job: Job, ...rest: Rest) => Promise<Result>}
+     */
+    wrapJob<Job, Rest extends unknown[], Result>(handler: (job: Job, ...rest: Rest) => Result | Promise<Result>, options?: JobReaders<Job> & CaptureOptions): (job: Job, ...rest: Rest) => Promise<Result>;
+    /**
      * Waits until everything captured so far is stored, or the time is up.
      * @param {number} [deadlineMs] 5 s
      */
@@ -63,3 +73,4 @@ export type ReporterStats = {
 };
 import type { ReporterOptions } from './options.js';
 import type { CaptureOptions } from './event.js';
+import type { JobReaders } from './jobs.js';

@@ -12,27 +12,26 @@ use uuid::Uuid;
 
 use super::{
     boot::{self, LateProbe},
-    reconcile::{self, Reconciled, Reconciler},
+    pulse::Pulse,
+    reconcile::{Reconciled, Reconciler},
     reporting::{self, Reporting},
-    socket,
+    settings::Settings,
+    socket, system,
 };
 use crate::{
     alerting::{Configuration, Connections, Decider, DeciderHandle, LiveBoard, Narrator, Writer},
     cli::wiring,
     clock::Clock,
-    config::{
-        Credentials, Database, Environment, Feed, Http, Instance, Notify as NotifyConfig, Problems,
-        Supabase,
-    },
     error::Error,
     feed::{self, FeedHandle, FeedOptions, FeedStatus},
     http,
     lease::{self, Leadership, LeaseKeeper, LeaseOptions},
-    model::Span,
     notify::{Dispatcher, DispatcherSettings, Mandate},
-    realtime::{RealtimeClient, RealtimeHandle, Timing},
+    realtime::{RealtimeClient, RealtimeHandle},
+    retention,
     store::{Db, outbox::Outbox},
     supervisor::{Supervisor, TaskError},
+    system::SystemWatch,
     telemetry::Metrics,
 };
 
@@ -46,63 +45,6 @@ const DECISION_BATCHES: usize = 64;
 const MESSAGES: usize = 16;
 /// Events of the socket that may wait for the feed, in batches.
 const SOCKET_EVENTS: usize = 256;
-
-/// Everything `run` reads from the environment.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Postgres.
-    pub database: Database,
-    /// PostgREST and Realtime.
-    pub supabase: Supabase,
-    /// What tokens are made from.
-    pub credentials: Credentials,
-    /// How messages get out.
-    pub notify: NotifyConfig,
-    /// The daemon's own server.
-    pub http: Http,
-    /// How often the table is read.
-    pub feed: Feed,
-    /// Which instance this is.
-    pub instance: Instance,
-    /// Every wait of the socket; not read from the environment.
-    pub socket: Timing,
-    /// How often counts are compared with the table; not read from the environment.
-    pub reconcile_every: Duration,
-    /// The life of the daemon's own tokens; not read from the environment.
-    pub token_life: Span,
-}
-
-impl Settings {
-    /// Reads and checks everything.
-    ///
-    /// # Errors
-    /// Every problem there is.
-    pub fn read(environment: &Environment) -> Result<Self, Problems> {
-        let mut reader = environment.reader();
-        let database = Database::read(&mut reader);
-        let supabase = Supabase::read(&mut reader);
-        let credentials = Credentials::read(&mut reader);
-        let notify = NotifyConfig::read(&mut reader);
-        let http = Http::read(&mut reader);
-        let feed = Feed::read(&mut reader);
-        let instance = Instance::read(&mut reader);
-        let all = (|| {
-            Some(Self {
-                database: database?,
-                supabase: supabase?,
-                credentials: credentials?,
-                notify: notify?,
-                http: http?,
-                feed: feed?,
-                instance: instance?,
-                socket: Timing::default(),
-                reconcile_every: reconcile::EVERY,
-                token_life: wiring::DAEMON_TOKEN_LIFE,
-            })
-        })();
-        reader.finish(all)
-    }
-}
 
 /// A running instance.
 pub struct Daemon {
@@ -129,7 +71,7 @@ impl Daemon {
         let minter =
             wiring::daemon_minter(&settings.credentials, settings.token_life, clock.clone())?;
         let mut realtime = wiring::realtime_config(&settings.supabase)?;
-        realtime.timing = settings.socket;
+        realtime.timing = settings.socket.clone();
         let (client, socket_handle) =
             RealtimeClient::new(realtime, minter).map_err(Error::failed)?;
         let parts = wiring::notify_parts(&settings.notify, clock.clone())?;
@@ -146,7 +88,9 @@ impl Daemon {
         let address = listener.local_addr().map_err(Error::failed)?;
         let mut tasks = Supervisor::new(cancel.clone());
         let probe = LateProbe::default();
-        let server = http::serve(listener, probe.probe(), metrics.clone(), cancel.clone());
+        let wake = Arc::new(Notify::new());
+        let api = wiring::api(&settings, &parts, &db, &clock, &wake)?;
+        let server = http::serve(listener, probe.probe(), metrics.clone(), api, cancel.clone());
         tasks.spawn_once("http", async { server.await.map_err(|e| Box::new(e) as TaskError) });
         tracing::info!(%address, "listening");
         let start = boot::read(&db, &clock, &cancel).await?;
@@ -154,7 +98,6 @@ impl Daemon {
         // The lease outlives everything that writes as leader.
         let lease_cancel = CancellationToken::new();
         let mut lease_tasks = Supervisor::new(lease_cancel.clone());
-        let wake = Arc::new(Notify::new());
         let (keeper, leadership) = lease::lease(db.clone(), instance, LeaseOptions::default());
         let keeper = keeper.waking(Arc::clone(&wake));
         lease_tasks.spawn_once("lease", keep_lease(keeper, lease_cancel.clone()));
@@ -210,7 +153,7 @@ impl Daemon {
             DispatcherSettings::default(),
         );
         let mandate = mandate(leadership.clone());
-        once(&mut tasks, "dispatcher", dispatcher.run(wake, mandate, cancel.clone()));
+        once(&mut tasks, "dispatcher", dispatcher.run(Arc::clone(&wake), mandate, cancel.clone()));
         start_socket(
             &mut tasks,
             instance,
@@ -224,13 +167,46 @@ impl Daemon {
         let (found, reconciled) = watch::channel(Reconciled::default());
         let reconciler = Reconciler {
             db: db.clone(),
-            clock,
+            clock: clock.clone(),
             leadership: leadership.clone(),
             every: settings.reconcile_every,
             metrics: metrics.clone(),
             found,
         };
         once(&mut tasks, "reconcile", reconciler.run(cancel.clone()));
+        if settings.upkeep.prunes {
+            let (db, leadership) = (db.clone(), leadership.clone());
+            let (metrics, every) = (metrics.clone(), settings.prune_every);
+            let pruning = retention::run(db, leadership, metrics, every, cancel.clone());
+            once(&mut tasks, "retention", pruning);
+        }
+        if let Some(address) = settings.upkeep.dead_mans_ping {
+            let (leadership, metrics) = (leadership.clone(), metrics.clone());
+            let (every, probe) = (settings.ping_every, probe.probe());
+            let pulse = Pulse { address, every, leadership, probe, metrics };
+            let client = reqwest::Client::builder().build().map_err(Error::failed)?;
+            once(&mut tasks, "dead man's ping", pulse.run(client, cancel.clone()));
+        }
+        let observe = system::observe(
+            status.clone(),
+            reconciled.clone(),
+            leadership.clone(),
+            settings.system,
+        );
+        let dashboard = settings.notify.dashboard_url.as_ref();
+        let system_watch = SystemWatch {
+            db: db.clone(),
+            clock,
+            leadership: leadership.clone(),
+            outbox: outbox.clone(),
+            metrics: metrics.clone(),
+            wake,
+            limits: settings.system,
+            channels: settings.upkeep.system_channels,
+            dashboard: dashboard.map(|url| url.as_str().trim_end_matches('/').to_owned()),
+            observe,
+        };
+        once(&mut tasks, "system watch", system_watch.run(cancel.clone()));
         let reporting = Reporting {
             instance,
             name: settings.instance.name,

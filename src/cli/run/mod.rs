@@ -2,11 +2,15 @@
 
 mod boot;
 mod daemon;
+mod pulse;
 mod reconcile;
 mod reporting;
+mod settings;
 mod socket;
+mod system;
 
-pub use daemon::{Daemon, Settings};
+pub use daemon::Daemon;
+pub use settings::Settings;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;

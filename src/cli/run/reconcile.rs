@@ -14,6 +14,7 @@ use crate::{
         reconcile::{Counted, Hours, compare},
         status::Problem,
     },
+    system::{Condition, Finding},
     telemetry::Metrics,
 };
 
@@ -39,6 +40,20 @@ pub struct Reconciled {
 }
 
 impl Reconciled {
+    /// Whether it found a difference; none where nothing was compared yet.
+    #[expect(clippy::cast_precision_loss, reason = "a difference of 2^52 errors is far away")]
+    pub fn finding(&self) -> Option<Option<Finding>> {
+        (self.at != Timestamp::default()).then(|| {
+            let difference: u64 = self.differences.iter().map(|(_, errors)| errors).sum();
+            self.problem().map(|problem| Finding {
+                condition: Condition::Reconcile,
+                value: difference as f64,
+                threshold: 1.0,
+                detail: problem.detail,
+            })
+        })
+    }
+
     /// What an operator should know of; none when everything was equal.
     pub fn problem(&self) -> Option<Problem> {
         if self.differences.is_empty() {
@@ -104,7 +119,7 @@ impl Reconciler {
         let hours = Hours::around(at - BACK, at);
         let mut reconciled = Reconciled { at, ..Reconciled::default() };
         for counted in Counted::ALL {
-            let compared = compare(&self.db, counted, hours, true, TIME_LIMIT).await?;
+            let compared = compare(&self.db, counted, hours, true, None, TIME_LIMIT).await?;
             if compared.difference > 0 {
                 reconciled.differences.push((counted, compared.difference));
             }

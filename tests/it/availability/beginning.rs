@@ -7,7 +7,7 @@ use meshhook_errors::{
     clock::Clock,
     feed::FeedOutput,
     lease::{LeaseOptions, Tenure, lease},
-    model::{ErrorEvent, Severity, Source, Span, Timestamp},
+    model::{ErrorEvent, Severity, Source, Span, Timestamp, TransitionKind},
     store::{Db, PoolOptions, pool, rules},
 };
 use tokio::sync::{mpsc, watch};
@@ -103,7 +103,7 @@ impl Successor {
     /// What it has decided since the last time: it only learnt of the open incident, or nothing.
     fn learnt(&mut self) -> bool {
         let learnt = self.decided.try_recv();
-        assert!(matches!(&learnt, Err(_) | Ok(Batch::Open(_))), "{learnt:?}");
+        assert!(matches!(&learnt, Err(_) | Ok(Batch::Open { .. })), "{learnt:?}");
         let more = self.decided.try_recv();
         assert!(more.is_err(), "{more:?}");
         learnt.is_ok()
@@ -148,4 +148,27 @@ async fn after_a_restart_an_incident_waits_for_what_was_known_of_it() {
     let rest = [errors(former_until - Span::from_secs(1)), FeedOutput::CompleteThrough(since)];
     assert_eq!(successor.takes(rest).await, [4.0]);
     assert!(!successor.learnt(), "the incident goes on");
+}
+
+/// The windows have emptied while nobody ran: the incident ended then, and not now.
+#[tokio::test]
+async fn what_fell_due_while_nobody_ran_is_decided_at_its_own_instant() {
+    let mut successor = Successor::new().await;
+    let Tenure { since, former_until, .. } = successor.tenure;
+    let at = former_until - Span::from_secs(10);
+    let [begin, end] = history();
+    let events = (1..=3).map(|seq| event(seq, at)).collect();
+    let now = since + Span::from_secs(300);
+    let open = successor
+        .takes([begin, FeedOutput::Replay { id: 0, events }, end, FeedOutput::CompleteThrough(now)])
+        .await;
+    assert!(open.is_empty(), "{open:?}");
+    assert!(matches!(successor.decided.try_recv(), Ok(Batch::Open { .. })));
+    let decided = match successor.decided.try_recv() {
+        Ok(Batch::Transitions { transitions, .. }) => transitions,
+        other => panic!("{other:?}"),
+    };
+    let ended: Vec<_> = decided.iter().map(|told| (told.kind, told.at)).collect();
+    let left = Timestamp::from_secs(at.micros().div_euclid(1_000_000) + 61);
+    assert_eq!(ended, [(TransitionKind::Resolved, left)]);
 }

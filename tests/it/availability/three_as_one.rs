@@ -75,14 +75,18 @@ async fn end_of_the_leader(fleet: &Fleet, running: &mut Vec<Process>, signal: &s
         fleet.confirmed().await;
     }
     leader.signal(signal);
-    fleet.leader_after(&leader.name).await;
+    let next = fleet.leader_after(&leader.name).await;
     leader.ended().await;
+    // Whoever takes over decides once it has counted what was committed before, all of it at one
+    // instant: an error that came in between would be part of that one value.
+    fleet.decides(&next).await;
 }
 
 async fn written(fleet: &Fleet) -> Histories {
     let rows: Vec<(String, String, String, f64)> = sqlx::query_as(
         "select i.group_key, e.kind, e.level, e.value from public.alert_incident_events e \
-           join public.alert_incidents i using (incident_id) order by e.event_id",
+           join public.alert_incidents i using (incident_id) where i.rule_id is not null \
+          order by e.event_id",
     )
     .fetch_all(&fleet.admin)
     .await
@@ -138,11 +142,13 @@ async fn evaluated(fleet: &Fleet, rule_id: Uuid) -> Histories {
             message: "".into(),
         })
         .collect();
-    let until: chrono::DateTime<chrono::Utc> =
-        sqlx::query_scalar("select max(at) from public.alert_incident_events")
-            .fetch_one(&fleet.admin)
-            .await
-            .expect("the last decision");
+    let until: chrono::DateTime<chrono::Utc> = sqlx::query_scalar(
+        "select max(e.at) from public.alert_incident_events e \
+           join public.alert_incidents i using (incident_id) where i.rule_id is not null",
+    )
+    .fetch_one(&fleet.admin)
+    .await
+    .expect("the last decision");
     let mut histories = Histories::new();
     for told in batch::evaluate(vec![rule], &events, &[], Timestamp::from(until)) {
         let entry = (told.kind.to_string(), told.level.to_string(), told.value);

@@ -62,7 +62,7 @@ impl<'a> Story<'a> {
         let fence = Fence { holder: self.rig.instance, number: 7 };
         let messages = incidents::record(&self.db, &fence, &[decision], LIMIT).await;
         self.rig.wake.notify_one();
-        messages.expect("the decision is written")
+        messages.expect("the decision is written").messages
     }
 
     /// What the channel has been told so far, once everything is sent.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use meshhook_errors::cli::run::Settings;
 use sqlx::{AssertSqlSafe, PgPool};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -70,6 +71,10 @@ async fn lock_out(superuser: &PgPool, database: &str, allow: bool) {
     }
 }
 
+fn tell_the_operators(settings: &mut Settings) {
+    settings.upkeep.system_channels = Some(vec!["operators".to_owned()]);
+}
+
 /// The whole database is restored from a backup while everything runs: what the daemon knows is then
 /// about rows that are gone, and their numbers come again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -81,7 +86,9 @@ async fn a_backup_is_restored() {
     let run = async |sql: String| {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&superuser).await.expect("the superuser may");
     };
-    let rig = Rig::start(Stack::on(Some(db), |_| {}).await, |_| {}).await;
+    let stack = Stack::on(Some(db), |_| {}).await;
+    stack.channel("operators", "webhook").await;
+    let rig = Rig::start(stack, tell_the_operators).await;
     rig.calm().await;
     let feed = rig.instance.daemon.feed();
     let saved = async || {
@@ -136,8 +143,10 @@ async fn a_backup_is_restored() {
     let committed = rig.stack.number(rule).await.unsigned_abs();
     let windows = rig.instance.inspect().await.total_by_rule;
     assert_eq!(windows.values().copied().collect::<Vec<_>>(), [committed]);
-    let incidents = rig.stack.number("select count(*) from public.alert_incidents").await;
+    let incidents = "select count(*) from public.alert_incidents where rule_id is not null";
+    let incidents = rig.stack.number(incidents).await;
     assert_eq!((incidents, rig.stack.slack.requests().len()), (1, 2));
+    tells_of_it(&rig).await;
     rig.instance.stop().await;
 }
 
@@ -145,7 +154,9 @@ async fn a_backup_is_restored() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sequence_falls_behind_the_checkpoint() {
     let _seat = SEATS.acquire().await.expect("a seat");
-    let rig = Rig::start(Stack::on(Some(TestDb::new().await), |_| {}).await, |_| {}).await;
+    let stack = Stack::on(Some(TestDb::new().await), |_| {}).await;
+    stack.channel("operators", "webhook").await;
+    let rig = Rig::start(stack, tell_the_operators).await;
     rig.calm().await;
     let mut feed = rig.instance.daemon.feed();
     let saved = feed.wait_for(|feed| feed.unsaved == 0 && feed.low_water >= 8);
@@ -178,7 +189,20 @@ async fn the_sequence_falls_behind_the_checkpoint() {
     let minutes = "select sum(count)::bigint from public.error_rate_minutes";
     assert_eq!(rig.stack.number(minutes).await, rows);
     assert_eq!(rig.stack.slack.requests().len(), 1);
+    tells_of_it(&rig).await;
     rig.instance.stop().await;
+}
+
+/// A database that went back is an incident of the tracker itself, told once to who is to know.
+async fn tells_of_it(rig: &Rig) {
+    let told = rig.stack.webhook.next(PATIENCE).await.expect("the operators are told").json();
+    assert_eq!(told["type"], "incident.firing");
+    assert_eq!(told["data"]["incident"]["rule"]["name"], "system: the database went back");
+    let kinds = "select count(*) from public.alert_incident_events e
+       join public.alert_incidents i using (incident_id)
+      where i.rule_id is null and i.group_key = '{\"condition\":\"set_back\"}' and e.kind = 'firing'";
+    assert_eq!(rig.stack.number(kinds).await, 1);
+    assert_eq!(rig.stack.webhook.requests().len(), 1);
 }
 
 /// A transaction that stays open keeps its own rows back, and nothing else.

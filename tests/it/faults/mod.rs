@@ -7,7 +7,7 @@ mod connection;
 mod counts;
 mod database;
 mod frames;
-mod rig;
+pub mod rig;
 mod storm;
 
 use std::time::Duration;

@@ -87,6 +87,58 @@ async fn refused_rules_say_which_field_is_wrong() {
             "matchers_must_be_an_object",
         ),
         (
+            "alert_silences",
+            json!({"ends_at": "2126-01-01T00:00:00Z", "matchers": {"host": "a"}}),
+            "matchers_must_be_known_fields_with_their_values",
+        ),
+        (
+            "alert_silences",
+            json!({"ends_at": "2126-01-01T00:00:00Z", "matchers": {"source": ["worker", "cron"]}}),
+            "matchers_must_be_known_fields_with_their_values",
+        ),
+        (
+            "alert_silences",
+            json!({"ends_at": "2126-01-01T00:00:00Z", "matchers": {"fingerprint": 7}}),
+            "matchers_must_be_known_fields_with_their_values",
+        ),
+        ("alert_silences", json!({"ends_at": "infinity"}), "starts_at_and_ends_at_must_be_finite"),
+        (
+            "alert_quiet_hours",
+            json!({"starts": "22:00", "ends": "07:00", "time_zone": "Mars/Olympus"}),
+            "time_zone: Mars/Olympus is not an IANA time zone",
+        ),
+        (
+            "alert_quiet_hours",
+            json!({"starts": "24:00", "ends": "07:00", "time_zone": "UTC"}),
+            "starts_must_be_before_24_00",
+        ),
+        (
+            "alert_quiet_hours",
+            json!({"starts": "22:00", "ends": "07:00", "time_zone": "UTC", "days": [0]}),
+            "days_must_list_1_for_monday_to_7_for_sunday",
+        ),
+        (
+            "alert_quiet_hours",
+            json!({"starts": "22:00", "ends": "07:00", "time_zone": "UTC", "kind": "loud"}),
+            "kind_must_be_quiet_or_maintenance",
+        ),
+        (
+            "alert_inhibitions",
+            json!({"source_rule_id": id(6, 'A'), "target_rule_id": id(6, 'A')}),
+            "target_rule_id_must_differ_from_source_rule_id",
+        ),
+        (
+            "alert_inhibitions",
+            json!({"source_rule_id": id(0x204, 'A'), "target_rule_id": id(6, 'A')}),
+            "target_rule_id: the two rules would keep each other quiet",
+        ),
+        (
+            "alert_inhibitions",
+            json!({"source_rule_id": id(6, 'A'), "target_rule_id": id(0x205, 'A'),
+                "equal_fields": ["host"]}),
+            "equal_fields_must_be_known_fields",
+        ),
+        (
             "error_access",
             json!({"user_id": user("outsider"), "role": "owner"}),
             "role_must_be_viewer_responder_or_admin",

@@ -110,7 +110,15 @@ impl Table {
     }
 }
 
+/// Where these stand among the tables.
+const QUIET_HOURS: u32 = 20;
+const INHIBITIONS: u32 = 21;
+const HELD_BACK: u32 = 22;
+
 const TIME: &str = "2026-01-01T00:00:00Z";
+
+/// The number of `error_group_hours`, by which its rows are known.
+const GROUP_HOURS: u32 = 64;
 
 /// Every table of the matrix.
 pub fn tables() -> Vec<Table> {
@@ -230,6 +238,37 @@ pub fn tables() -> Vec<Table> {
             |_| json!({"kind": "key_is", "pattern": "matrixnew"}),
             json!({"note": "n"}),
         ),
+        table(
+            GROUP_HOURS,
+            "error_group_hours",
+            "bucket",
+            |tenant| {
+                json!({"fingerprint": id(0x202, tenant), "source": "worker",
+            "error_type": "execution", "severity": "low", "count": 1})
+            },
+            json!({"count": 2}),
+        ),
+        table(
+            QUIET_HOURS,
+            "alert_quiet_hours",
+            "quiet_hours_id",
+            |_| json!({"starts": "22:00", "ends": "07:00", "time_zone": "Europe/Berlin"}),
+            json!({"allow_critical": true}),
+        ),
+        table(
+            INHIBITIONS,
+            "alert_inhibitions",
+            "inhibition_id",
+            |tenant| json!({"source_rule_id": id(6, tenant), "target_rule_id": id(0x205, tenant)}),
+            json!({"source_level": "critical"}),
+        ),
+        table(
+            HELD_BACK,
+            "alert_held_back",
+            "channel_id",
+            |tenant| json!({"incident_id": id(10, tenant), "kind": "firing", "why": "quiet", "payload": {}}),
+            json!({"note": "n"}),
+        ),
     ]
 }
 
@@ -278,6 +317,12 @@ pub async fn reset(site: &RestSite) {
              insert into public.alert_channels (channel_id, project_id, name, kind) values ('{}', {p}, 'c', 'slack'), ('{}', {p}, 'd', 'slack');",
             k(1), k(2), id(0x202, tenant), k(1), k(3), k(4), k(5), k(6), k(7), id(0x108, tenant),
         ));
+        let group_hours = tables.iter().find(|table| table.n == GROUP_HOURS).expect("the table");
+        script.push_str(&format!(
+            "insert into public.error_group_hours values ('{}', {p}, null, '{}', 'worker', 'execution', 'low', 1);",
+            group_hours.present(tenant),
+            id(0x202, tenant)
+        ));
         script.push_str(&format!(
             "insert into public.alert_channels (channel_id, project_id, name, kind) values ('{0}', {p}, 'e', 'slack');
              insert into public.alert_rule_channels (rule_id, channel_id) values ('{6}', '{0}');
@@ -290,6 +335,19 @@ pub async fn reset(site: &RestSite) {
              insert into public.error_access (access_id, project_id, user_id, role) values ('{5}', {p}, '{8}', 'viewer');
              insert into error_tracking.channel_secrets (channel_id, nonce, ciphertext) values ('{7}', '123456789012', 'hidden');",
             k(8), k(9), k(10), k(11), k(12), k(13), k(6), k(7), id(0x203, tenant),
+        ));
+    }
+    for tenant in TENANTS {
+        let p = project(tenant).map_or_else(|| "null".to_owned(), |id| format!("'{id}'"));
+        let of = |n: u32| id(n, tenant);
+        script.push_str(&format!(
+            "insert into public.alert_rules (rule_id, project_id, name, warning) values ('{0}', {p}, 's', 5), ('{1}', {p}, 't', 5);
+             insert into public.alert_channels (channel_id, project_id, name, kind) values ('{2}', {p}, 'f', 'slack'), ('{3}', {p}, 'g', 'slack');
+             insert into public.alert_quiet_hours (quiet_hours_id, project_id, starts, ends, time_zone) values ('{4}', {p}, '22:00', '07:00', 'UTC');
+             insert into public.alert_inhibitions (inhibition_id, source_rule_id, target_rule_id) values ('{5}', '{6}', '{0}');
+             insert into public.alert_held_back (incident_id, channel_id, project_id, kind, why, payload)
+               values ('{7}', '{2}', {p}, 'firing', 'silence', '{{}}');",
+            of(0x204), of(0x205), of(HELD_BACK), of(HELD_BACK + 0x100), of(QUIET_HOURS), of(INHIBITIONS), of(6), of(10),
         ));
     }
     script.push_str(&format!(

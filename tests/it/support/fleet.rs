@@ -66,10 +66,16 @@ impl Fleet {
             ("ALLOW_PRIVATE_DESTINATIONS", "127.0.0.0/8".to_owned()),
             ("ALLOW_PLAINTEXT", "true".to_owned()),
             ("HTTP_LISTEN", "127.0.0.1:0".to_owned()),
+            ("SYSTEM_ALERT_CHANNELS", "none".to_owned()),
         ];
         let slack = HttpSink::start().await.expect("a sink");
         let hook = HttpSink::start().await.expect("a sink");
         Self { admin: db.admin().await, slack, hook, variables, folder, _db: db }
+    }
+
+    /// Sets a variable of the instances that are started from now on.
+    pub fn set(&mut self, name: &'static str, value: &str) {
+        self.variables.push((name, value.to_owned()));
     }
 
     /// Starts an instance; `crash` is what `CRASH_POINT` says.
@@ -131,6 +137,23 @@ impl Fleet {
             self.leader().await.filter(|leader| leader != former)
         })
         .await
+    }
+
+    /// Waits until the instance of this name, which leads, decides: it has counted everything that was
+    /// committed before now, and so before it began to lead.
+    pub async fn decides(&self, name: &str) {
+        let now: chrono::DateTime<chrono::Utc> = sqlx::query_scalar("select clock_timestamp()")
+            .fetch_one(&self.admin)
+            .await
+            .expect("the time");
+        let sql = "select exists (select from public.error_tracker_status \
+                    where name = $1 and leader and complete_through >= $2)";
+        eventually(&format!("{name} decides"), async || {
+            let decides: Result<bool, _> =
+                sqlx::query_scalar(sql).bind(name).bind(now).fetch_one(&self.admin).await;
+            decides.expect("the status").then_some(())
+        })
+        .await;
     }
 
     /// Waits until `process` leads.

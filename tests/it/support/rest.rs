@@ -130,8 +130,10 @@ impl RestSite {
             "delete from public.alert_notifications; delete from public.alert_incidents;
              delete from public.alert_rules; delete from public.alert_channels;
              delete from public.alert_silences; delete from public.error_access;
+             delete from public.alert_quiet_hours;
              delete from public.error_metrics; delete from public.error_groups;
              delete from public.error_rate_minutes; delete from public.error_rate_hours;
+             delete from public.error_group_hours; delete from error_tracking.canary_delays;
              delete from public.error_rates_live; delete from public.error_tracker_status;",
         )
         .await;

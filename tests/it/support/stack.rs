@@ -123,6 +123,8 @@ impl Stack {
             ("HTTP_LISTEN", "127.0.0.1:0".to_owned()),
             ("DASHBOARD_URL", "https://meshhook.example.com".to_owned()),
             ("INSTANCE_NAME", "test".to_owned()),
+            // Tests that are about them name the channels.
+            ("SYSTEM_ALERT_CHANNELS", "none".to_owned()),
         ];
         let mut stack = match switch("TEST_SUPABASE_URL") {
             Some(url) if db.is_none() => Self::given(&url, slack, webhook, mail).await,
@@ -209,6 +211,12 @@ impl Stack {
         self.local.as_ref().map(|(supabase, _)| supabase.faults())
     }
 
+    /// Connections as superuser, to a local database.
+    pub async fn superuser(&self) -> PgPool {
+        let (_, db) = self.local.as_ref().expect("the local server");
+        pool(&db.superuser_url).await
+    }
+
     /// The variables of a daemon of this deployment.
     pub fn variables(&self) -> Variables {
         self.variables.clone()
@@ -281,6 +289,19 @@ impl Stack {
         self.post_with(token.expect("a token").expose_secret(), path, body).await
     }
 
+    /// A token of this role with further claims, which holds for an hour from now on, or ended so many
+    /// seconds ago where `life` is negative.
+    pub fn token(&self, role: &str, extra: &[(&str, String)], life: i64) -> String {
+        let extra = extra.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into()));
+        let extra = Map::from_iter(extra);
+        let claims = Claims { role: role.to_owned(), issuer: String::new(), extra };
+        let now = Clock::system().now();
+        let (from, life) =
+            if life < 0 { (now - Span::from_secs(60 - life), 60) } else { (now, life) };
+        let token = self.signer().mint(&claims, Span::from_secs(life), from);
+        token.expect("a token").expose_secret().to_owned()
+    }
+
     /// A service key, which may do everything.
     pub fn service_key(&self) -> String {
         let claims = Claims { role: "service_role".to_owned(), ..Claims::default() };
@@ -326,6 +347,7 @@ async fn empty_tables(admin: &PgPool) {
         "truncate public.error_metrics, public.error_groups, public.error_rate_minutes, \
            public.error_rate_hours, public.error_rates_live, public.alert_rules, \
            public.alert_channels, public.alert_rule_channels, public.alert_silences, \
+           public.alert_quiet_hours, public.alert_inhibitions, public.alert_held_back, \
            public.alert_incidents, public.alert_incident_events, public.alert_notifications, \
            public.error_tracker_status, public.error_access, error_tracking.channel_secrets cascade; \
          update error_tracking.leases set holder = null, expires_at = '-infinity'; \

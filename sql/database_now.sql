@@ -1,0 +1,2 @@
+-- What does the database's clock say?
+select clock_timestamp()

@@ -1,0 +1,138 @@
+//! What stands around every request: limits, time, CORS, headers, an id, and what is measured.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request, State},
+    http::{HeaderName, HeaderValue, Method, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
+use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
+use uuid::Uuid;
+
+use super::{
+    ApiState, Problem, caller,
+    limits::{Key, Limits},
+};
+
+/// Bodies are no longer than this where a route does not say otherwise, in bytes.
+const BODY: usize = 64 * 1024;
+/// How long a handler may take to begin its answer.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+/// Requests that are worked on at a time; more would only wait for the same database.
+const AT_ONCE: usize = 64;
+/// How long a browser may remember what CORS allows.
+const CORS_AGE: Duration = Duration::from_secs(600);
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+struct Gate {
+    limits: Limits,
+    at_once: Semaphore,
+}
+
+/// Puts everything that every request needs around `routes`.
+pub(super) fn around(routes: Router<ApiState>, state: &ApiState) -> Router<ApiState> {
+    let gate = Arc::new(Gate {
+        limits: Limits::new(state.config.requests_per_minute),
+        at_once: Semaphore::new(AT_ONCE),
+    });
+    // The last layer is the outermost: it also sees what the others answer.
+    routes
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(CatchPanicLayer::custom(|_| Problem::internal().into_response()))
+        .layer(middleware::from_fn_with_state(gate, admit))
+        .layer(cors(&state.config.allowed_origins))
+        .layer(middleware::from_fn(observe))
+}
+
+async fn admit(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+    let key = match caller::bearer(request.headers()) {
+        Some(token) => Key::token(token),
+        None => Key::Address(
+            request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip()),
+        ),
+    };
+    if let Err(wait) = gate.limits.take(key, Instant::now()) {
+        return Problem::too_many(wait).into_response();
+    }
+    let Ok(_permit) = gate.at_once.try_acquire() else {
+        return Problem::unavailable("too many requests at once").into_response();
+    };
+    timeout(TIME_LIMIT, next.run(request)).await.unwrap_or_else(|_| {
+        Problem::unavailable(format!("no answer within {} s", TIME_LIMIT.as_secs())).into_response()
+    })
+}
+
+/// Pages of these origins may call, with a token; no cookies are involved, so none are allowed.
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins: Vec<HeaderValue> = origins.iter().filter_map(|o| o.parse().ok()).collect();
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, REQUEST_ID])
+        .expose_headers([header::RETRY_AFTER, header::LINK, REQUEST_ID])
+        .max_age(CORS_AGE)
+}
+
+/// Gives each request an id, measures it, and completes the answer's headers.
+async fn observe(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = request_id(&request);
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let route = route.unwrap_or_else(|| "other".to_owned());
+    let mut response = next.run(request).await;
+    let status = response.status().as_u16();
+    let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::debug!(%method, route, status, took_ms, request_id = ?id, "api");
+    metrics::counter!(
+        "meshhook_errors_api_requests_total",
+        "method" => known(&method), "route" => route, "status" => status.to_string(),
+    )
+    .increment(1);
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    headers.insert(REQUEST_ID, id);
+    response
+}
+
+/// Methods are the caller's choice, and must not become as many time series.
+fn known(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// The caller's own id where it can be one, so that its log and ours can be laid side by side.
+fn request_id(request: &Request) -> HeaderValue {
+    let fit = |id: &&HeaderValue| {
+        (1..=64).contains(&id.len())
+            && id.as_bytes().iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
+    };
+    request.headers().get(REQUEST_ID).filter(fit).cloned().unwrap_or_else(|| {
+        let id = Uuid::now_v7().to_string();
+        HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+    })
+}

@@ -1,0 +1,8 @@
+//! The daemon's API, through HTTP, in front of a whole deployment.
+
+mod document;
+mod foundation;
+mod reading;
+mod reporting;
+mod rig;
+mod schema;
