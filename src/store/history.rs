@@ -57,7 +57,8 @@ impl Columns {
     /// What the engine looks at in an event that has passed the database's part of the filter.
     #[must_use]
     pub fn of(rule: &Rule) -> Self {
-        let groups = |field| rule.group_by.contains(&field);
+        let fields = rule.grouping();
+        let groups = |field| fields.contains(&field);
         Self {
             source: groups(GroupField::Source),
             error_type: groups(GroupField::ErrorType),
@@ -115,7 +116,7 @@ pub async fn acknowledgements(
     .await
 }
 
-/// Gives every event of `scope` to `each`, in ascending order of `seq`, and returns how many there
+/// Gives every event of `scope` to `each`, in ascending order of `received_at` and `seq`, and returns how many there
 /// were. Rows that cannot be understood are left out. Dropping the future ends the query.
 ///
 /// # Errors
