@@ -15,8 +15,11 @@ use crate::model::{
     ErrorEvent, Filter, GroupField, ParseEnumError, Rule, Severity, Source, Timestamp, TypePattern,
 };
 
-/// Sorting a million rows takes some 60 MB; without them the server writes to its disk.
-const SORT_IN_MEMORY: &str = "set local work_mem = '96MB'";
+/// Sorting a million rows takes some 60 MB; without them the server writes to its disk. And the server
+/// has sent everything long before the last row is evaluated, while the transaction, which locks
+/// nothing, seems idle.
+const LONG_READ: &str =
+    "set local work_mem = '96MB'; set local idle_in_transaction_session_timeout = '5min'";
 
 /// Which rows to read, and how much of each.
 #[derive(Clone, Debug)]
@@ -141,7 +144,7 @@ pub async fn stream(
     let workflows = &scope.filter.workflow_ids;
     within("read a rule's history", limit, async {
         let mut link = db.transaction().await?;
-        sqlx::raw_sql(SORT_IN_MEMORY).execute(link.connection()).await?;
+        sqlx::raw_sql(LONG_READ).execute(link.connection()).await?;
         let columns = scope.columns;
         let query = link
             .query(include_str!("../../sql/backtest_events.sql"))

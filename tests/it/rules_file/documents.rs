@@ -54,6 +54,7 @@ fn schema_and_parser_agree_field_by_field() {
             let shape = |message: &str| {
                 let signs = [
                     ", not ",
+                    ", and this is",
                     "is not one of",
                     "is no percentage",
                     "is not a length",
