@@ -1,5 +1,6 @@
 // Installs packages and builds, each only where something changed since. `make dev` and the browser
-// tests call it. Prints what takes time; exits with 1 and the reason on standard error.
+// tests call it; with the argument `install` it does not build. Prints what takes time; exits with 1
+// and the reason on standard error.
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -14,6 +15,7 @@ if (!installed()) {
 	console.log('dashboard: installing packages, which takes a moment the first time');
 	run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
 }
+if (process.argv[2] === 'install') process.exit(0);
 const now = fingerprint([
 	'src',
 	'static',

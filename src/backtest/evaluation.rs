@@ -64,6 +64,8 @@ pub struct Outcome {
     pub open: Vec<(OpenIncident, f64)>,
     /// Rows that had left the window before they were received.
     pub too_late: u64,
+    /// The engine as it stands at the end.
+    pub engine: Engine,
 }
 
 impl Evaluation {
@@ -137,6 +139,7 @@ impl Evaluation {
             samples,
             open,
             too_late,
+            engine: self.playback.into_engine(),
         }
     }
 

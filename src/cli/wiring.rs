@@ -13,7 +13,7 @@ use crate::{
     error::Error,
     http::api::{self, ApiParts, ApiState},
     model::Span,
-    notify::{Egress, EgressConfig, Mailer, Senders, SmtpConfig},
+    notify::{Controls, Egress, EgressConfig, Links, Mailer, Senders, SmtpConfig},
     realtime::{RealtimeConfig, Timing, Vsn},
     rest::{Forward, RestClient, RestConfig},
     store::{
@@ -177,7 +177,13 @@ pub fn notify_parts(config: &Notify, clock: Clock) -> Result<NotifyParts, Error>
         }
         _ => None,
     };
-    Ok(NotifyParts { senders: Senders::new(egress, mailer, clock), key })
+    let links = config.links_key.as_ref().zip(config.public_url.clone());
+    let controls = Controls {
+        slack: config.slack_signing_secret.is_some(),
+        links: links.and_then(|(key, base)| Links::new(key, base)),
+    };
+    let senders = Senders::new(egress, mailer, clock).with_controls(controls);
+    Ok(NotifyParts { senders, key })
 }
 
 /// The daemon's API.

@@ -13,7 +13,8 @@ use lettre::{
 use uuid::Uuid;
 
 use super::{
-    email_body,
+    controls, email_body,
+    links::Links,
     message::{IncidentFacts, MessageKind, NotificationFacts},
     text::one_line,
     view::View,
@@ -32,6 +33,8 @@ pub struct Letter<'a> {
     pub reply_to: Option<&'a Mailbox>,
     /// Everybody it goes to, shown to each of them.
     pub to: &'a [Mailbox],
+    /// Makes the links by which they act.
+    pub links: Option<&'a Links>,
 }
 
 /// The mail that tells `facts`.
@@ -61,13 +64,17 @@ pub fn compose(
         let root = format!("<errors.{}@{domain}>", incident.id);
         builder = builder.in_reply_to(root.clone()).references(root);
     }
+    let recipients: Vec<String> = letter.to.iter().map(|to| to.email.to_string()).collect();
+    let links = controls::mail_links(letter.links, facts, &recipients);
+    let bodies = (email_body::text(&view), email_body::html(&view));
+    let (text, html) = controls::with_links(bodies, &links);
     let part = |content_type, body| SinglePart::builder().header(content_type).body(body);
     let bodies = MultiPart::builder()
         .kind(MultiPartKind::Alternative)
         .boundary(format!("errors-{}", letter.notification_id.simple()))
         // The last alternative is the one that programs prefer (RFC 2046, section 5.1.4).
-        .singlepart(part(ContentType::TEXT_PLAIN, email_body::text(&view)))
-        .singlepart(part(ContentType::TEXT_HTML, email_body::html(&view)));
+        .singlepart(part(ContentType::TEXT_PLAIN, text))
+        .singlepart(part(ContentType::TEXT_HTML, html));
     builder.multipart(bodies)
 }
 

@@ -4,12 +4,14 @@
 
 mod address;
 mod attempt;
+mod controls;
 mod deliver;
 mod digest;
 pub mod dispatcher;
 pub mod egress;
 pub mod email;
 mod email_body;
+mod links;
 mod mandate;
 pub mod message;
 pub mod metrics;
@@ -28,8 +30,10 @@ mod view;
 pub mod webhook;
 
 pub use address::is_public;
+pub use controls::Controls;
 pub use dispatcher::{Dispatcher, DispatcherSettings};
 pub use egress::{Egress, EgressConfig};
+pub use links::{LinkAction, LinkClaims, LinkError, Links, SILENCE, link_digest};
 pub use mandate::{Leadership, Mandate};
 pub use message::{
     BrokenChannel, GroupFact, IncidentFacts, MessageKind, MetricKind, NotificationFacts,

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{
     attempt::Progress,
+    controls::{self, Controls},
     digest,
     egress::{Egress, EgressError},
     message::NotificationFacts,
@@ -32,6 +33,7 @@ pub struct Senders {
     pub(super) egress: Egress,
     pub(super) mailer: Option<Mailer>,
     pub(super) clock: Clock,
+    pub(super) controls: Controls,
 }
 
 /// What came of bringing a message to a channel.
@@ -52,8 +54,28 @@ pub struct Delivery {
 impl Senders {
     /// Ways out over `egress`, and over `mailer` where there is one.
     #[must_use]
-    pub const fn new(egress: Egress, mailer: Option<Mailer>, clock: Clock) -> Self {
-        Self { egress, mailer, clock }
+    pub fn new(egress: Egress, mailer: Option<Mailer>, clock: Clock) -> Self {
+        Self { egress, mailer, clock, controls: Controls::default() }
+    }
+
+    /// The same with controls in its messages.
+    #[must_use]
+    pub fn with_controls(mut self, controls: Controls) -> Self {
+        self.mailer = self.mailer.map(|mailer| mailer.with_links(controls.links.clone()));
+        self.controls = controls;
+        self
+    }
+
+    /// The controls in its messages.
+    #[must_use]
+    pub const fn controls(&self) -> &Controls {
+        &self.controls
+    }
+
+    /// The client for addresses that others give.
+    #[must_use]
+    pub const fn egress(&self) -> &Egress {
+        &self.egress
     }
 
     /// Brings a message to a channel.
@@ -102,7 +124,14 @@ impl Senders {
     }
 
     async fn slack(&self, url: &SecretString, facts: &NotificationFacts) -> Delivery {
-        self.post_slack(url, || slack::render(facts), || slack::plain(facts)).await
+        let full = || {
+            let mut message = slack::render(facts);
+            if self.controls.slack {
+                controls::add_buttons(&mut message, facts);
+            }
+            message
+        };
+        self.post_slack(url, full, || slack::plain(facts)).await
     }
 
     async fn post_slack(
