@@ -84,7 +84,7 @@ impl Cli {
         match self.command {
             Command::Run => run::execute(&environment).await,
             #[cfg(feature = "dev")]
-            Command::Dev(arguments) => dev::execute(arguments, environment).await,
+            Command::Dev(arguments) => Box::pin(dev::execute(arguments, environment)).await,
             Command::Check(arguments) => check::execute(arguments, &environment).await,
             Command::Report(arguments) => report::execute(arguments, &environment).await,
             Command::Token(arguments) => token::execute(&arguments, &environment),
