@@ -1,5 +1,9 @@
 //! The pure part: a rule over rows that come one by one.
 
+use std::{iter::Peekable, vec};
+
+use uuid::Uuid;
+
 use super::{
     incidents::Incidents,
     report::{IncidentLine, Point},
@@ -27,6 +31,18 @@ pub struct Evaluation {
     incidents: Incidents,
     told: Vec<Transition>,
     cut: bool,
+    acknowledgements: Peekable<vec::IntoIter<Acknowledgement>>,
+}
+
+/// Somebody took an incident in hand, or gave it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acknowledgement {
+    /// When.
+    pub at: Timestamp,
+    /// The incident. The same breach has the same id in a back-test as it had when running live.
+    pub incident_id: Uuid,
+    /// False where it was given back.
+    pub acknowledged: bool,
 }
 
 /// What came of a back-test.
@@ -48,6 +64,8 @@ pub struct Outcome {
     pub open: Vec<(OpenIncident, f64)>,
     /// Rows that had left the window before they were received.
     pub too_late: u64,
+    /// The engine as it stands at the end.
+    pub engine: Engine,
 }
 
 impl Evaluation {
@@ -66,7 +84,15 @@ impl Evaluation {
             incidents: Incidents::default(),
             told: Vec::new(),
             cut: false,
+            acknowledgements: Vec::new().into_iter().peekable(),
         }
+    }
+
+    /// What people did meanwhile, in order of time; without it nobody acknowledges anything.
+    #[must_use]
+    pub fn with_acknowledgements(mut self, all: Vec<Acknowledgement>) -> Self {
+        self.acknowledgements = all.into_iter().peekable();
+        self
     }
 
     /// From when on rows must be given so that `rule` stands at `from` as if it had run all the time:
@@ -82,7 +108,7 @@ impl Evaluation {
 
     /// Takes the next event, in order of `received_at` and `seq`.
     pub fn event(&mut self, event: &ErrorEvent) {
-        self.sample_until(event.received_at);
+        self.go_to(event.received_at);
         self.playback.event(event);
         self.collect();
     }
@@ -96,7 +122,7 @@ impl Evaluation {
     /// Goes on to the end.
     #[must_use]
     pub fn finish(mut self) -> Outcome {
-        self.sample_until(Timestamp::from_micros(i64::MAX));
+        self.go_to(Timestamp::from_micros(i64::MAX));
         self.playback.finish();
         self.collect();
         let engine = self.playback.engine();
@@ -113,7 +139,18 @@ impl Evaluation {
             samples,
             open,
             too_late,
+            engine: self.playback.into_engine(),
         }
+    }
+
+    /// Takes the samples and acknowledgements that come before `now`.
+    fn go_to(&mut self, now: Timestamp) {
+        while let Some(done) = self.acknowledgements.next_if(|done| done.at < now) {
+            self.sample_until(done.at);
+            self.playback.acknowledge(done.at, done.incident_id, done.acknowledged);
+            self.collect();
+        }
+        self.sample_until(now);
     }
 
     fn sample_until(&mut self, now: Timestamp) {

@@ -3,7 +3,9 @@
 //! `alerting` says who is told, exactly as when running live; nothing is written.
 //! A rule, its channels and a stretch of time come in, rows come from `store`; a [`Report`] goes out.
 
+mod context;
 mod evaluation;
+pub mod explain;
 mod incidents;
 mod messages;
 mod report;
@@ -11,7 +13,8 @@ mod run;
 mod series;
 mod suggestion;
 
-pub use evaluation::{Evaluation, Outcome};
+pub use context::{FindError, Found, find, restraints};
+pub use evaluation::{Acknowledgement, Evaluation, Outcome};
 pub use messages::{Mail, Restraints, Sent, count, deliver};
 pub use report::{ChannelRef, IncidentLine, MessageCount, Point, Report, Suggestion, Thresholds};
 pub use run::{Request, RunError, replay, run};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    evaluation::{Evaluation, Outcome},
+    evaluation::{Acknowledgement, Evaluation, Outcome},
     messages::{Restraints, count, deliver},
     report::{ChannelRef, Report, Thresholds},
     suggestion::suggest,
@@ -55,11 +55,11 @@ pub enum RunError {
 pub async fn run(db: &Db, request: &Request, limit: Duration) -> Result<Report, RunError> {
     let began = Instant::now();
     let to = request.to.min(history::database_now(db, limit).await?);
-    let (outcome, events_read) = replay(db, &request.rule, request.from, to, limit).await?;
+    let Request { rule, channels, restraints, from, suggest: wanted, .. } = request;
+    let (outcome, events_read) = replay(db, rule, *from, to, limit).await?;
     let Outcome { transitions, incidents, dropped, series, samples, too_late, .. } = outcome;
-    let suggestion = request.suggest.then(|| suggest(&request.rule.metric, &samples));
+    let suggestion = wanted.then(|| suggest(&rule.metric, &samples));
     let incidents_total = incidents.len();
-    let Request { rule, channels, restraints, from, .. } = request;
     let mail = deliver(rule, &transitions, channels, restraints, to);
     Ok(Report {
         messages: count(&mail, channels, *from),
@@ -67,9 +67,9 @@ pub async fn run(db: &Db, request: &Request, limit: Duration) -> Result<Report, 
         incidents_total,
         dropped,
         series,
-        thresholds: Thresholds::of(&request.rule),
+        thresholds: Thresholds::of(rule),
         suggestion,
-        from: request.from,
+        from: *from,
         complete_through: to,
         events_read,
         events_too_late: too_late,
@@ -92,13 +92,15 @@ pub async fn replay(
         return Err(RunError::Empty);
     }
     let begins = Evaluation::begins(rule, from);
-    let runs: Vec<RunCount> = match rule.metric {
+    let mut runs: Vec<RunCount> = match rule.metric {
         Metric::Ratio { .. } => runs::count(db, begins, to, limit).await?,
         _ => Vec::new(),
     }
     .into_iter()
     .map(RunCount::from)
     .collect();
+    runs.sort_by_key(|run| run.started_at);
+    let acknowledgements = history::acknowledgements(db, rule.id, begins, to, limit).await?;
     let scope = Scope {
         from: begins,
         to,
@@ -106,7 +108,11 @@ pub async fn replay(
         filter: rule.filter.clone(),
         columns: Columns::of(rule),
     };
-    let mut evaluation = Evaluation::new(&undecided(rule), runs, from, to);
+    let acknowledgements = acknowledgements
+        .into_iter()
+        .map(|(at, incident_id, acknowledged)| Acknowledgement { at, incident_id, acknowledged });
+    let mut evaluation = Evaluation::new(&undecided(rule), runs, from, to)
+        .with_acknowledgements(acknowledgements.collect());
     let read = history::stream(db, &scope, limit, |event| evaluation.event(event)).await?;
     Ok((evaluation.finish(), read))
 }

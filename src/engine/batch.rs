@@ -53,6 +53,13 @@ impl Playback {
         }
     }
 
+    /// Somebody acknowledged an incident at `now`, or took that back.
+    pub fn acknowledge(&mut self, now: Timestamp, incident_id: Uuid, acknowledged: bool) {
+        self.advance(now);
+        let input = Input::Acknowledged { incident_id, acknowledged };
+        self.engine.step(now.min(self.until), input, &mut self.told);
+    }
+
     /// Moves on to `now` without an event, so that [`Playback::engine`] tells how things stood then.
     /// Changes no decision.
     pub fn advance(&mut self, now: Timestamp) {
@@ -71,6 +78,12 @@ impl Playback {
     #[must_use]
     pub fn told(&self) -> &[Transition] {
         &self.told
+    }
+
+    /// The engine, for what is still to be asked of it.
+    #[must_use]
+    pub fn into_engine(self) -> Engine {
+        self.engine
     }
 
     /// Takes what was decided since it was last taken, in the order of decision.
@@ -157,8 +170,12 @@ pub fn advance(
 
 /// A rule that is evaluated over the past waits for nothing longer than that past.
 fn observed_since(mut rule: Rule, start: Timestamp) -> Rule {
-    if let Metric::Absence { since, .. } = &mut rule.metric {
-        *since = Some(since.map_or(start, |since| since.min(start)));
+    match &mut rule.metric {
+        Metric::Absence { since, .. } => {
+            *since = Some(since.map_or(start, |since| since.min(start)));
+        }
+        Metric::NewGroup { since, .. } => *since = None,
+        _ => {}
     }
     rule
 }

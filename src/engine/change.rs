@@ -223,7 +223,11 @@ impl Engine {
     }
 
     fn groups_of(&self, slot: u32) -> Vec<u32> {
-        self.groups.all().filter(|(_, group)| group.rule == slot).map(|(place, _)| place).collect()
+        self.groups
+            .all()
+            .filter(|(_, group)| group.rule() == slot)
+            .map(|(place, _)| place)
+            .collect()
     }
 
     pub(super) fn rule_mut(&mut self, slot: u32) -> Option<&mut Compiled> {

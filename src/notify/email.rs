@@ -15,8 +15,10 @@ use lettre::{
 use uuid::Uuid;
 
 use super::{
+    controls,
     digest_view::{DigestView, count},
     email_body, email_digest,
+    links::Links,
     message::{IncidentFacts, MessageKind, NotificationFacts},
     text::one_line,
     view::View,
@@ -36,6 +38,8 @@ pub struct Letter<'a> {
     pub reply_to: Option<&'a Mailbox>,
     /// Everybody it goes to, shown to each of them.
     pub to: &'a [Mailbox],
+    /// Makes the links by which they act.
+    pub links: Option<&'a Links>,
 }
 
 /// The mail that tells `facts`.
@@ -50,13 +54,17 @@ pub fn compose(
     let view = View::of(facts);
     let thread = facts.incident.as_ref();
     let thread = thread.map(|incident| format!("<errors.{}@{domain}>", incident.id));
+    let recipients: Vec<String> = letter.to.iter().map(|to| to.email.to_string()).collect();
+    let links = controls::mail_links(letter.links, facts, &recipients);
+    let bodies = (email_body::text(&view), email_body::html(&view));
+    let (text, html) = controls::with_links(bodies, &links);
     let parts = Parts {
         subject: subject(facts),
         message_id: message_id(letter, facts, domain),
         at: facts.at,
         thread,
-        text: email_body::text(&view),
-        html: email_body::html(&view),
+        text,
+        html,
     };
     assembled(letter, parts)
 }

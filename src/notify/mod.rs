@@ -4,6 +4,7 @@
 
 mod address;
 mod attempt;
+mod controls;
 mod deliver;
 mod digest;
 mod digest_view;
@@ -12,6 +13,7 @@ pub mod egress;
 pub mod email;
 mod email_body;
 mod email_digest;
+mod links;
 mod mandate;
 pub mod message;
 pub mod metrics;
@@ -37,8 +39,10 @@ mod view;
 pub mod webhook;
 
 pub use address::is_public;
+pub use controls::Controls;
 pub use dispatcher::{Dispatcher, DispatcherSettings};
 pub use egress::{Egress, EgressConfig};
+pub use links::{LinkAction, LinkClaims, LinkError, Links, SILENCE, link_digest};
 pub use mandate::{Leadership, Mandate};
 pub use message::{
     Acknowledgement, BrokenChannel, GroupFact, IncidentFacts, MessageKind, MetricKind,

@@ -25,6 +25,7 @@ fn mail(facts: &NotificationFacts) -> String {
         from: &mailbox("Alerts <alerts@mesh.example>"),
         reply_to: Some(&mailbox("ops@mesh.example")),
         to: &[mailbox("ada@mesh.example"), mailbox("bob@mesh.example")],
+        links: None,
     };
     let message = email::compose(letter, facts).expect("composed");
     String::from_utf8(message.formatted()).expect("mails are ascii")

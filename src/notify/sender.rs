@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{
     attempt::Progress,
+    controls::{self, Controls},
     digest,
     egress::{Egress, EgressError},
     message::NotificationFacts,
@@ -40,6 +41,7 @@ pub struct Senders {
     pub(super) mailer: Option<Mailer>,
     pub(super) clock: Clock,
     pub(super) endpoints: Endpoints,
+    pub(super) controls: Controls,
 }
 
 /// Where services are whose addresses no channel may choose, because secrets are sent there.
@@ -76,13 +78,34 @@ impl Senders {
     /// Ways out over `egress`, and over `mailer` where there is one.
     #[must_use]
     pub fn new(egress: Egress, mailer: Option<Mailer>, clock: Clock) -> Self {
-        Self { egress, mailer, clock, endpoints: Endpoints::default() }
+        let (endpoints, controls) = (Endpoints::default(), Controls::default());
+        Self { egress, mailer, clock, endpoints, controls }
     }
 
     /// The same with other services behind it.
     #[must_use]
     pub fn with_endpoints(self, endpoints: Endpoints) -> Self {
         Self { endpoints, ..self }
+    }
+
+    /// The same with controls in its messages.
+    #[must_use]
+    pub fn with_controls(mut self, controls: Controls) -> Self {
+        self.mailer = self.mailer.map(|mailer| mailer.with_links(controls.links.clone()));
+        self.controls = controls;
+        self
+    }
+
+    /// The controls in its messages.
+    #[must_use]
+    pub const fn controls(&self) -> &Controls {
+        &self.controls
+    }
+
+    /// The client for addresses that others give.
+    #[must_use]
+    pub const fn egress(&self) -> &Egress {
+        &self.egress
     }
 
     /// Brings a message to a channel.
@@ -147,7 +170,8 @@ impl Senders {
         token: &'a SecretString,
         threads: Option<&'a SlackThreads>,
     ) -> Bot<'a> {
-        Bot { api: self.slack_api(token), conversation, channel_id, threads }
+        let (api, buttons) = (self.slack_api(token), self.controls.slack);
+        Bot { api, conversation, channel_id, threads, buttons }
     }
 
     /// Parcels that have got equally far, as one mail.
@@ -184,7 +208,14 @@ impl Senders {
     }
 
     async fn slack(&self, url: &SecretString, facts: &NotificationFacts) -> Delivery {
-        self.post_slack(url, || slack::render(facts), || slack::plain(facts)).await
+        let full = || {
+            let mut message = slack::render(facts);
+            if self.controls.slack {
+                controls::add_buttons(&mut message, facts);
+            }
+            message
+        };
+        self.post_slack(url, full, || slack::plain(facts)).await
     }
 
     async fn post_slack(

@@ -13,7 +13,7 @@ pub mod yaml;
 
 pub use fields::{FIELDS, Field, Kind};
 pub use plan::{Bound, Change, Plan, Refusal, Stored, plan};
-pub use read::{Binding, FileRule, Problem, parse};
+pub use read::{Binding, FileRule, Problem, parse, rule_of};
 pub use schema::schema;
 pub use span::{ParseSpanError, parse_span, render_span};
 pub use write::render;

@@ -78,6 +78,18 @@ pub fn parse(text: &str) -> Result<Vec<FileRule>, Vec<Problem>> {
     if reader.problems.is_empty() { Ok(rules) } else { Err(reader.problems) }
 }
 
+/// Reads one rule from its place in a tree.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn rule_of(node: &Node) -> Result<FileRule, Vec<Problem>> {
+    let mut reader = Reader::default();
+    match reader.rule(node) {
+        Some(rule) if reader.problems.is_empty() => Ok(rule),
+        _ => Err(reader.problems),
+    }
+}
+
 impl Reader {
     fn file(&mut self, root: &Node) -> Vec<FileRule> {
         let Data::Map(pairs) = &root.data else {

@@ -86,6 +86,35 @@ pub async fn database_now(db: &Db, limit: Duration) -> Result<Timestamp, StoreEr
     .await
 }
 
+/// Who acknowledged incidents of a rule, or took that back (false), and when, in order of time.
+///
+/// # Errors
+/// When the database does not answer within `limit`.
+pub async fn acknowledgements(
+    db: &Db,
+    rule_id: Uuid,
+    from: Timestamp,
+    to: Timestamp,
+    limit: Duration,
+) -> Result<Vec<(Timestamp, Uuid, bool)>, StoreError> {
+    within("read acknowledgements", limit, async {
+        let mut link = db.link().await?;
+        let query = link
+            .query(include_str!("../../sql/acknowledgements_of_rule.sql"))
+            .bind(rule_id)
+            .bind(from.to_chrono())
+            .bind(to.to_chrono());
+        let rows = query.fetch_all(link.connection()).await?;
+        link.commit().await?;
+        let entry = |row: &PgRow| -> Result<_, sqlx::Error> {
+            let at: DateTime<Utc> = row.try_get(0)?;
+            Ok((at.into(), row.try_get(1)?, row.try_get(2)?))
+        };
+        Ok(rows.iter().map(entry).collect::<Result<_, _>>()?)
+    })
+    .await
+}
+
 /// Gives every event of `scope` to `each`, in ascending order of `seq`, and returns how many there
 /// were. Rows that cannot be understood are left out. Dropping the future ends the query.
 ///

@@ -3,6 +3,7 @@
 //! Nothing outside this folder may use the local Supabase, and production builds leave it out.
 //! Options come in from the command line; addresses, rates and alerts go out to the terminal.
 
+mod dashboard;
 mod smoke;
 mod stack;
 mod terminal;
@@ -13,7 +14,11 @@ use std::{path::PathBuf, sync::Arc};
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use self::{stack::Stack, workload::Workload};
+use self::{
+    dashboard::{Address, Dashboard},
+    stack::Stack,
+    workload::Workload,
+};
 use super::run::stop_on_signal;
 use crate::{config::Environment, error::Error};
 
@@ -34,6 +39,12 @@ pub struct Arguments {
     /// Start without the demo workload.
     #[arg(long)]
     idle: bool,
+    /// Port of the dashboard; another one is taken if it is in use.
+    #[arg(long, value_name = "PORT", default_value_t = 5173)]
+    dashboard_port: u16,
+    /// Start without the dashboard.
+    #[arg(long)]
+    no_dashboard: bool,
 }
 
 pub async fn execute(arguments: Arguments, environment: Environment) -> Result<(), Error> {
@@ -46,12 +57,34 @@ pub async fn execute(arguments: Arguments, environment: Environment) -> Result<(
         Some(folder) => folder,
         None => stack::data_folder(&environment)?,
     };
-    let options = stack::Options { data_dir: Some(folder), port: arguments.port, http_port: 9464 };
-    let stack = tokio::select! {
-        stack = Stack::start(options, &environment, &cancel) => stack?,
+    let address = match arguments.no_dashboard {
+        true => Err("--no-dashboard was given".to_owned()),
+        false => Address::near(arguments.dashboard_port).map_err(|error| error.to_string()),
+    };
+    let options = stack::Options {
+        data_dir: Some(folder),
+        port: arguments.port,
+        http_port: 9464,
+        dashboard: address.as_ref().ok().cloned(),
+    };
+    // The build, which takes a minute the first time, need not wait for the database.
+    let prepare = async {
+        let Ok(address) = address else { return Ok(address) };
+        Ok(dashboard::prepare().await.map(|()| address))
+    };
+    let (stack, address) = tokio::select! {
+        started = async { tokio::try_join!(Stack::start(options, &environment, &cancel), prepare) } => started?,
         () = cancel.cancelled() => return Ok(()),
     };
-    terminal::announce(&stack);
+    let dashboard = match &address {
+        Ok(address) => Dashboard::start(&stack, address).await,
+        Err(reason) => Err(reason.clone()),
+    };
+    let shown = match (&dashboard, &address) {
+        (Ok(_), Ok(address)) => Ok(address.url.as_str()),
+        (Err(reason), _) | (_, Err(reason)) => Err(reason.as_str()),
+    };
+    terminal::announce(&stack, shown);
     let mut tasks = tokio::task::JoinSet::new();
     if !arguments.idle {
         let workload =
@@ -60,5 +93,8 @@ pub async fn execute(arguments: Arguments, environment: Environment) -> Result<(
     }
     terminal::follow(&stack, &cancel).await;
     tasks.shutdown().await;
+    if let Ok(dashboard) = dashboard {
+        dashboard.stop().await;
+    }
     stack.stop().await
 }

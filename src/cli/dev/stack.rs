@@ -16,6 +16,7 @@ use supabase_local::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::dashboard::Address;
 use crate::{
     cli::{
         run::{Daemon, Settings},
@@ -50,6 +51,8 @@ pub struct Options {
     pub port: u16,
     /// Wished port of the daemon's own server; 0 for a free one.
     pub http_port: u16,
+    /// Where the dashboard will be, for links in messages and for its calls to the daemon.
+    pub dashboard: Option<Address>,
 }
 
 /// Everything that runs.
@@ -124,6 +127,13 @@ impl Stack {
             ("ALLOW_PLAINTEXT", "true"),
             ("HTTP_LISTEN", &format!("127.0.0.1:{}", free_or_any(options.http_port))),
         ]);
+        let environment = match &options.dashboard {
+            Some(address) => environment.with([
+                ("DASHBOARD_URL", address.url.as_str()),
+                ("API_ALLOWED_ORIGINS", &address.origins()),
+            ]),
+            None => environment,
+        };
         let settings = Settings::read(&environment)?;
         point_channels_at_sinks(&settings, &admin, &slack, &webhook).await?;
         let clock = Clock::system();
@@ -204,7 +214,7 @@ fn with_login(url: &str, password: &str) -> Result<String, Error> {
 }
 
 /// A file of the checkout: below the current folder, or where this binary was built.
-fn checkout_path(path: &str) -> Result<PathBuf, Error> {
+pub(super) fn checkout_path(path: &str) -> Result<PathBuf, Error> {
     let here = Path::new(path);
     if !path.is_empty() && here.exists() {
         return Ok(here.to_owned());

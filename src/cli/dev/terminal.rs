@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Users of the seed data and what they may do.
-const USERS: &[(&str, &str)] = &[
+pub(super) const USERS: &[(&str, &str)] = &[
     ("alice@example.com", "owner of Acme"),
     ("bob@example.com", "owner of Globex"),
     ("vera@example.com", "viewer of Acme"),
@@ -26,15 +26,22 @@ const USERS: &[(&str, &str)] = &[
     ("olga@example.com", "admin of everything"),
 ];
 
+/// Password of all of them.
+pub(super) const PASSWORD: &str = "meshhook-demo";
+
 /// Where a terminal is not a screen, rates are printed this often.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 /// Alerts are waited for without end; the other branches go on meanwhile.
 const ANY_TIME: Duration = Duration::from_secs(86_400);
 
-/// Prints addresses and sign-in data.
-pub fn announce(stack: &Stack) {
+/// Prints addresses and sign-in data; `dashboard` is its address, or why there is none.
+pub fn announce(stack: &Stack, dashboard: Result<&str, &str>) {
     let supabase = &stack.project.supabase;
     println!("ready\n");
+    match dashboard {
+        Ok(url) => println!("  dashboard          {url}/errors"),
+        Err(reason) => println!("  dashboard          not available: {reason}"),
+    }
     println!("  API and Realtime   {}", supabase.url());
     println!("  anon key           {}", supabase.anon_key());
     println!(
@@ -44,7 +51,7 @@ pub fn announce(stack: &Stack) {
     println!("  daemon             http://{}/readyz  /metrics", stack.daemon.address());
     println!("  Slack sink         {}", stack.slack.url("/"));
     println!("  mail sink          {}", stack.mail.url());
-    println!("\n  sign in with password meshhook-demo as");
+    println!("\n  sign in with password {PASSWORD} as");
     for (email, role) in USERS {
         println!("    {email:<20} {role}");
     }

@@ -163,7 +163,7 @@ async fn what_fell_due_while_nobody_ran_is_decided_at_its_own_instant() {
         .takes([begin, FeedOutput::Replay { id: 0, events }, end, FeedOutput::CompleteThrough(now)])
         .await;
     assert!(open.is_empty(), "{open:?}");
-    assert!(matches!(successor.decided.try_recv(), Ok(Batch::Open(_))));
+    assert!(matches!(successor.decided.try_recv(), Ok(Batch::Open { .. })));
     let decided = match successor.decided.try_recv() {
         Ok(Batch::Transitions { transitions, .. }) => transitions,
         other => panic!("{other:?}"),

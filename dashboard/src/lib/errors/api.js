@@ -153,9 +153,9 @@ export function databaseError(error, status = 0) {
 			fields: { [rule[1]]: sentence }
 		});
 	}
-	const named = /^([a-z_]+): (.+)$/.exec(message);
+	const named = /^([a-z_.]+): (.+)$/.exec(message);
 	if (named) {
-		const sentence = capital(named[2]);
+		const sentence = [`${capital(named[2])}.`, error.hint].filter(Boolean).join(' ');
 		return new ApiError(sentence, { status, code, fields: { [named[1]]: sentence } });
 	}
 	if (code === '' && status === 0) return unreachable(message);

@@ -31,40 +31,91 @@ export function stack(values) {
 }
 
 /**
- * The starts of all buckets of a range, in seconds.
- * @param {number} from In milliseconds.
- * @param {number} to In milliseconds, exclusive.
- * @param {number} bucket In seconds.
+ * How series of each dimension look. Order is from the bottom of the stack upwards.
+ * @type {Record<string, { key: string, color: string, texture: Series['texture'] }[]>}
  */
-export function bucketTimes(from, to, bucket) {
-	const times = [];
-	for (let time = Math.floor(from / 1000 / bucket) * bucket; time * 1000 < to; time += bucket) {
-		times.push(time);
-	}
-	return times;
+const LOOKS = {
+	severity: [
+		{ key: 'high', color: '--color-error', texture: 'solid' },
+		{ key: 'medium', color: '--color-warning', texture: 'stripes' },
+		{ key: 'low', color: '--color-info', texture: 'outline' }
+	],
+	source: [
+		{ key: 'worker', color: '--color-primary', texture: 'solid' },
+		{ key: 'webhook', color: '--color-success', texture: 'stripes' },
+		{ key: 'system', color: '--color-warning', texture: 'outline' }
+	]
+};
+
+/** For dimensions whose keys are not known beforehand; the last is for all others. */
+const PALETTE = /** @type {{ color: string, texture: Series['texture'] }[]} */ ([
+	{ color: '--color-primary', texture: 'solid' },
+	{ color: '--color-warning', texture: 'solid' },
+	{ color: '--color-error', texture: 'stripes' },
+	{ color: '--color-success', texture: 'solid' },
+	{ color: '--color-primary', texture: 'outline' },
+	{ color: '--color-warning', texture: 'outline' },
+	{ color: '--color-error', texture: 'outline' },
+	{ color: '--color-success', texture: 'stripes' }
+]);
+/** Seconds that a healthy tracker may be behind. */
+const LAG = 10;
+const OTHER = { color: '--color-text-secondary', texture: /** @type {const} */ ('outline') };
+
+/**
+ * What `error_series` answered, as a chart takes it. Nothing is counted beyond `completeThrough`: such
+ * buckets have no data, which differs from zero, and the one in which it lies is unfinished.
+ * @param {{ since: string, step_seconds: number, dimension: string, counts: Record<string, number[]>, totals: Record<string, number> }} answer
+ * @param {{ now: number, completeThrough: number | null, name?: (key: string) => string }} options
+ *   Instants in milliseconds; without `completeThrough` nothing was ever counted.
+ * @returns {{ times: number[], bucket: number, series: Series[], partial: number | null }}
+ */
+export function toChartData(answer, { now, completeThrough, name = (key) => key }) {
+	const bucket = answer.step_seconds;
+	const first = Date.parse(answer.since) / 1000;
+	const length = Object.values(answer.counts)[0]?.length ?? 0;
+	const times = Array.from({ length }, (_, i) => first + i * bucket);
+	const through = completeThrough === null ? -Infinity : completeThrough / 1000;
+	// A tracker that keeps up is a moment behind, which makes no bucket unknown.
+	const known = times.map((time) => time <= through + LAG && time * 1000 <= now);
+	const end = Math.min(through, now / 1000);
+	const partial = times.findIndex((time) => time <= end && end < time + bucket);
+	const looks = LOOKS[answer.dimension] ?? rank(answer);
+	const series = looks
+		.filter(({ key }) => answer.counts[key])
+		.map(({ key, color, texture }) => ({
+			label: name(key),
+			values: answer.counts[key].map((count, i) => (known[i] || count > 0 ? count : null)),
+			color,
+			texture
+		}));
+	return { times, bucket, series, partial: partial === -1 ? null : partial };
+}
+
+/** @param {{ totals: Record<string, number> }} answer */
+function rank({ totals }) {
+	const keys = Object.keys(totals)
+		.filter((key) => key !== 'other')
+		.sort((a, b) => totals[b] - totals[a] || a.localeCompare(b));
+	const looks = keys.map((key, i) => ({ key, ...PALETTE[i % PALETTE.length] }));
+	return [...looks, { key: 'other', ...OTHER }];
 }
 
 /**
- * One series per key out of rows that name only what is not zero. Buckets from `knownFrom` to
- * `knownTo` without a row are zero; others have no data.
- * @param {{ at: number, key: string, count: number }[]} found Times in seconds.
- * @param {number[]} times
- * @param {string[]} keys
- * @param {{ knownFrom?: number, knownTo?: number }} [known] In seconds.
- * @returns {Record<string, (number | null)[]>}
+ * Stretches without any data, as pairs of first and last index.
+ * @param {(number | null)[][]} values
  */
-export function fill(found, times, keys, { knownFrom = -Infinity, knownTo = Infinity } = {}) {
-	const at = new Map(times.map((time, i) => [time, i]));
-	/** @type {Record<string, (number | null)[]>} */
-	const series = {};
-	for (const key of keys) {
-		series[key] = times.map((time) => (time >= knownFrom && time < knownTo ? 0 : null));
+export function unknownStretches(values) {
+	/** @type {[number, number][]} */
+	const stretches = [];
+	const length = values[0]?.length ?? 0;
+	for (let t = 0; t < length; t++) {
+		if (values.some((series) => series[t] !== null)) continue;
+		const last = stretches.at(-1);
+		if (last && last[1] === t - 1) last[1] = t;
+		else stretches.push([t, t]);
 	}
-	for (const { at: time, key, count } of found) {
-		const i = at.get(time);
-		if (i !== undefined && series[key]) series[key][i] = (series[key][i] ?? 0) + count;
-	}
-	return series;
+	return stretches;
 }
 
 /**

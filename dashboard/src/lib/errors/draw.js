@@ -38,6 +38,9 @@ export function drawBars(plot, bars, { bucket, partial, background }) {
 			const width = Math.max(ratio, right - x);
 			const y = Math.round(plot.valToPos(top, 'y', true));
 			const height = Math.max(ratio, Math.round(plot.valToPos(base, 'y', true)) - y);
+			// Bands must not shine through.
+			ctx.fillStyle = background;
+			ctx.fillRect(x, y, width, height);
 			if (i === partial) {
 				ctx.globalAlpha = 0.3;
 				ctx.fillStyle = bar.color;
@@ -71,24 +74,66 @@ export function drawBars(plot, bars, { bucket, partial, background }) {
 }
 
 /**
- * Stretches of time in which something was wrong: a tint with a mark on top.
+ * Stretches of time in which something was wrong: one tint wherever at least one was, and a bar for
+ * each level above the plot.
  * @param {Plot} plot
  * @param {{ from: number, to: number | null, color: string }[]} bands Times in seconds; null is now.
  */
 export function drawBands(plot, bands) {
 	const { ctx, bbox } = plot;
 	const ratio = devicePixelRatio;
+	const edges = bands.map(({ from, to, color }) => {
+		const left = Math.max(bbox.left, plot.valToPos(from, 'x', true));
+		const end = to === null ? bbox.left + bbox.width : plot.valToPos(to, 'x', true);
+		const right = Math.min(bbox.left + bbox.width, Math.max(left + 2 * ratio, end));
+		return { left, right, color };
+	});
+	const colors = [...new Set(bands.map(({ color }) => color))];
+	ctx.save();
+	for (const [lane, color] of colors.entries()) {
+		ctx.fillStyle = color;
+		for (const [left, right] of union(edges.filter((edge) => edge.color === color))) {
+			ctx.globalAlpha = 0.09;
+			ctx.fillRect(left, bbox.top, right - left, bbox.height);
+			ctx.globalAlpha = 1;
+			ctx.fillRect(left, bbox.top - (4 + lane * 5) * ratio, right - left, 3 * ratio);
+		}
+	}
+	ctx.restore();
+}
+
+/**
+ * Overlapping stretches joined.
+ * @param {{ left: number, right: number }[]} stretches
+ * @returns {[number, number][]}
+ */
+export function union(stretches) {
+	/** @type {[number, number][]} */
+	const joined = [];
+	for (const { left, right } of [...stretches].sort((a, b) => a.left - b.left)) {
+		const last = joined.at(-1);
+		if (last && left <= last[1]) last[1] = Math.max(last[1], right);
+		else if (right > left) joined.push([left, right]);
+	}
+	return joined;
+}
+
+/**
+ * Buckets of which nothing is known: grey stripes, so that nobody takes them for zero.
+ * @param {Plot} plot
+ * @param {[number, number][]} stretches Pairs of first and last index.
+ * @param {{ bucket: number, color: string, background: string }} look
+ */
+export function drawUnknown(plot, stretches, { bucket, color, background }) {
+	const { ctx, bbox } = plot;
 	ctx.save();
 	clip(plot);
-	for (const { from, to, color } of bands) {
-		const x = plot.valToPos(from, 'x', true);
-		const right = to === null ? bbox.left + bbox.width : plot.valToPos(to, 'x', true);
-		const width = Math.max(2 * ratio, right - x);
-		ctx.fillStyle = color;
-		ctx.globalAlpha = 0.11;
-		ctx.fillRect(x, bbox.top, width, bbox.height);
-		ctx.globalAlpha = 0.9;
-		ctx.fillRect(x, bbox.top, width, 3 * ratio);
+	ctx.globalAlpha = 0.35;
+	ctx.fillStyle = stripes(ctx, color, background);
+	for (const [first, last] of stretches) {
+		const left = plot.valToPos(plot.data[0][first], 'x', true);
+		const right = plot.valToPos(plot.data[0][last] + bucket, 'x', true);
+		ctx.fillRect(left, bbox.top, right - left, bbox.height);
 	}
 	ctx.restore();
 }
@@ -105,6 +150,7 @@ export function drawThresholds(plot, thresholds, { text, background, font }) {
 	ctx.save();
 	ctx.font = `${11 * ratio}px ${font}`;
 	ctx.textBaseline = 'middle';
+	ctx.textAlign = 'left';
 	for (const { label, value, color } of thresholds) {
 		const y = Math.round(plot.valToPos(value, 'y', true));
 		if (y < bbox.top || y > bbox.top + bbox.height) continue;

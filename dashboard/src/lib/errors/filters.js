@@ -56,6 +56,22 @@ export function writeFilters(params, filters) {
 	set(params, 'q', filters.text);
 }
 
+/**
+ * The filters as the database's functions take them.
+ * @param {Filters} filters
+ * @returns {Record<string, unknown>}
+ */
+export function toQuery({ project, sources, types, severities, workflow, text }) {
+	return {
+		...(project ? { project } : {}),
+		...(sources.length > 0 ? { sources } : {}),
+		...(types.length > 0 ? { types } : {}),
+		...(severities.length > 0 ? { severities } : {}),
+		...(workflow ? { workflows: [workflow] } : {}),
+		...(text ? { text } : {})
+	};
+}
+
 /** How many filters are set. @param {Filters} filters */
 export function countFilters(filters) {
 	const { project, sources, types, severities, workflow, text } = filters;
@@ -75,7 +91,7 @@ export function passes(filters, event) {
 		(project === null || (event.project_id ?? 'none') === project) &&
 		(sources.length === 0 || sources.includes(event.source)) &&
 		(types.length === 0 ||
-			types.some((type) => event.error_type === type || event.error_type.startsWith(`${type}.`))) &&
+			types.some((type) => event.error_type === type || event.error_type.split('.')[0] === type)) &&
 		(severities.length === 0 || severities.includes(event.severity)) &&
 		(workflow === null || event.workflow_id === workflow) &&
 		(text === '' || event.message.toLowerCase().includes(text.toLowerCase()))

@@ -79,13 +79,31 @@ export function isLive(range) {
 }
 
 /**
- * Length of a chart's buckets in seconds: 60 to 120 points up to a week, and never shorter than the
- * minute that the rollups have.
+ * Length of a chart's buckets in seconds: at most 170 of them, and none shorter than the minute that
+ * the rollups have.
  * @param {number} seconds
  */
 export function bucketSeconds(seconds) {
-	const steps = [MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, DAY];
-	return steps.find((step) => seconds / step <= 120) ?? 7 * DAY;
+	const steps = [MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR, DAY];
+	return steps.find((step) => seconds / step <= 170) ?? 7 * DAY;
+}
+
+/**
+ * Start and end in milliseconds for a chart: a moving range begins with a whole bucket and ends with
+ * the present, unfinished one; a fixed range is widened to whole buckets.
+ * @param {Range} range
+ * @param {number} now
+ * @returns {{ from: number, to: number, bucket: number }} `bucket` in seconds.
+ */
+export function chartRange(range, now) {
+	const bucket = bucketSeconds(range.seconds);
+	const size = bucket * 1000;
+	const { from, to } = resolveRange(range, now);
+	if (range.to === null) {
+		const last = Math.floor(now / size) * size;
+		return { from: last + size - Math.ceil((to - from) / size) * size, to: now, bucket };
+	}
+	return { from: Math.floor(from / size) * size, to: Math.ceil(to / size) * size, bucket };
 }
 
 /**

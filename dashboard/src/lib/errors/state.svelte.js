@@ -4,7 +4,7 @@
 import { goto } from '$app/navigation';
 import { page } from '$app/state';
 import { getContext, setContext } from 'svelte';
-import { rows, supabase } from './api.js';
+import { rpc, supabase } from './api.js';
 import { parseFilters, writeFilters } from './filters.js';
 import { Live } from './live.svelte.js';
 import { parseRange, writeRange } from './range.js';
@@ -16,14 +16,16 @@ import { Toasts } from './toasts.svelte.js';
 /** @typedef {import('./filters.js').Filters} Filters */
 /** @typedef {{ id: string, name: string }} Project */
 /** @typedef {{ id: string, project_id: string, name: string, slug: string, version: number }} Workflow */
-/** @typedef {{ user: { id: string, email?: string }, roles: import('./roles.js').Roles, projects: Project[], workflows: Workflow[], tracker: Tracker, serverNow: number, failed: string | null }} LayoutData */
+/** @typedef {{ user: { id: string, email?: string }, roles: import('./roles.js').Roles, projects: Project[], workflows: Workflow[], tracker: Tracker, failed: string | null }} LayoutData */
 
 /**
  * Health of the daemon as every page's banner needs it.
  * @typedef {object} Tracker
+ * @property {number} now The database's clock then, in milliseconds since 1970.
  * @property {string | null} heartbeat_at Latest heartbeat of any leader; null where none ever ran.
  * @property {string | null} complete_through
  * @property {number} open_holes
+ * @property {number} last_number The highest number of an error that the tracker knows of.
  * @property {{ what: string, detail: string }[]} problems
  */
 
@@ -33,11 +35,24 @@ const CHECK_EVERY = 5_000;
 
 const KEY = Symbol('errors');
 
+/** What else stays in a page's URL when its range or filters change. */
+const STICKY = ['cols', 'group'];
+
+/** Nothing is known of a tracker. @type {Tracker} */
+export const NO_TRACKER = {
+	now: 0,
+	heartbeat_at: null,
+	complete_through: null,
+	open_holes: 0,
+	last_number: 0,
+	problems: []
+};
+
 export class ErrorsState {
 	/** The clock that relative times follow, in milliseconds since 1970; moves once a second. */
 	now = $state(Date.now());
 	/** @type {Tracker} */
-	tracker = $state.raw({ heartbeat_at: null, complete_through: null, open_holes: 0, problems: [] });
+	tracker = $state.raw(/** @type {Tracker} */ (NO_TRACKER));
 	/** Whether the last look at the tracker's row failed. */
 	trackerUnknown = $state(false);
 
@@ -54,7 +69,7 @@ export class ErrorsState {
 	constructor(data) {
 		this.#data = data;
 		this.tracker = data().tracker;
-		this.#ahead = data().serverNow - Date.now();
+		this.#ahead = (data().tracker.now || Date.now()) - Date.now();
 	}
 
 	user = $derived.by(() => this.#data().user);
@@ -74,6 +89,11 @@ export class ErrorsState {
 	);
 	/** Nobody watches: no rate on any page is to be believed. */
 	trackerStale = $derived(this.heartbeatAge > STALE_AFTER);
+
+	/** The database's clock, as far as it is known, in milliseconds since 1970. */
+	serverNow() {
+		return Date.now() + this.#ahead;
+	}
 
 	/** Whether the caller may do something; without a project, whether anywhere. @param {Deed} deed @param {string | null} [project] */
 	may(deed, project) {
@@ -104,6 +124,12 @@ export class ErrorsState {
 		if (keep) {
 			writeRange(search, this.range);
 			writeFilters(search, this.filters);
+			if (path === '' || path === page.url.pathname) {
+				for (const name of STICKY) {
+					const value = page.url.searchParams.get(name);
+					if (value) search.set(name, value);
+				}
+			}
 		}
 		if (range) writeRange(search, range);
 		if (filters)
@@ -113,7 +139,8 @@ export class ErrorsState {
 			else search.set(name, value);
 		}
 		const query = search.toString().replaceAll('%2C', ',').replaceAll('%3A', ':');
-		return query ? `${path}?${query}` : path;
+		// An empty path is this page; without a query that is `?`, since an empty link would keep it.
+		return query ? `${path}?${query}` : path || '?';
 	}
 
 	/**
@@ -146,7 +173,10 @@ export class ErrorsState {
 
 	async checkTracker() {
 		try {
-			this.tracker = await readTracker(supabase());
+			const tracker = await readTracker(supabase());
+			this.#ahead = tracker.now - Date.now();
+			this.tracker = tracker;
+			this.now = Date.now();
 			this.trackerUnknown = false;
 		} catch {
 			this.trackerUnknown = true;
@@ -160,15 +190,15 @@ export class ErrorsState {
  * @returns {Promise<Tracker>}
  */
 export async function readTracker(client) {
-	const found = await rows(
-		client
-			.from('error_tracker_status')
-			.select('heartbeat_at, complete_through, open_holes, problems')
-			.eq('leader', true)
-			.order('heartbeat_at', { ascending: false })
-			.limit(1)
-	);
-	return found[0] ?? { heartbeat_at: null, complete_through: null, open_holes: 0, problems: [] };
+	const { now, leader } = await rpc('tracker_status', {}, { on: client });
+	return {
+		now: Date.parse(now),
+		heartbeat_at: leader?.heartbeat_at ?? null,
+		complete_through: leader?.complete_through ?? null,
+		open_holes: leader?.open_holes ?? 0,
+		last_number: leader?.last_number ?? 0,
+		problems: leader?.problems ?? []
+	};
 }
 
 /** @param {ErrorsState} state */

@@ -1,6 +1,6 @@
 import { getSupabase, requireAuth } from '$lib/auth.js';
-import { rows, toApiError } from '$lib/errors/api.js';
-import { readTracker } from '$lib/errors/state.svelte.js';
+import { rpc, toApiError } from '$lib/errors/api.js';
+import { NO_TRACKER, readTracker } from '$lib/errors/state.svelte.js';
 
 /** @typedef {import('$lib/errors/roles.js').Role} Role */
 
@@ -13,46 +13,34 @@ export async function load(event) {
 	const user = { id, email };
 	const client = getSupabase(event);
 	try {
-		const [context, tracker] = await Promise.all([readContext(client), readTracker(client)]);
-		return { user, ...context, tracker, serverNow: Date.now(), failed: null };
+		const scopes = await readScopes(client);
+		const sees = scopes.roles.global !== null || scopes.projects.length > 0;
+		const tracker = sees ? await readTracker(client) : NO_TRACKER;
+		return { user, ...scopes, tracker, failed: null };
 	} catch (error) {
-		return {
-			user,
-			roles: { global: null, projects: {} },
-			projects: [],
-			workflows: [],
-			tracker: { heartbeat_at: null, complete_through: null, open_holes: 0, problems: [] },
-			serverNow: Date.now(),
-			failed: toApiError(error).message
-		};
+		const roles = { global: /** @type {Role | null} */ (null), projects: {} };
+		const failed = toApiError(error).message;
+		return { user, roles, projects: [], workflows: [], tracker: NO_TRACKER, failed };
 	}
 }
 
 /** @param {import('@supabase/supabase-js').SupabaseClient} client */
-async function readContext(client) {
-	const [global, viewer, responder, admin, projects, workflows] = await Promise.all([
-		rows(client.rpc('error_global_role')),
-		rows(client.rpc('error_project_ids', { at_least: 'viewer' })),
-		rows(client.rpc('error_project_ids', { at_least: 'responder' })),
-		rows(client.rpc('error_project_ids', { at_least: 'admin' })),
-		rows(client.from('projects').select('id, name').order('name')),
-		rows(
-			client
-				.from('workflow_definitions')
-				.select('id, project_id, name, slug, version')
-				.order('name')
-				.limit(1000)
-		)
-	]);
+async function readScopes(client) {
+	const scopes = await rpc('error_scopes', {}, { on: client });
 	/** @type {Record<string, Role>} */
-	const roles = {};
-	for (const id of viewer) roles[id] = 'viewer';
-	for (const id of responder) roles[id] = 'responder';
-	for (const id of admin) roles[id] = 'admin';
-	const known = new Map(projects.map((project) => [project.id, project]));
+	const byProject = {};
+	for (const { project_id, role } of scopes.projects) byProject[project_id] = role;
 	return {
-		roles: { global: /** @type {Role | null} */ (global), projects: roles },
-		projects: Object.keys(roles).map((id) => known.get(id) ?? { id, name: id.slice(0, 8) }),
-		workflows
+		roles: { global: /** @type {Role | null} */ (scopes.global_role), projects: byProject },
+		/** @type {import('$lib/errors/state.svelte.js').Project[]} */
+		projects: scopes.projects.map((/** @type {any} */ one) => ({
+			id: one.project_id,
+			name: one.name
+		})),
+		/** @type {import('$lib/errors/state.svelte.js').Workflow[]} */
+		workflows: scopes.workflows.map((/** @type {any} */ one) => ({
+			...one,
+			id: one.workflow_id
+		}))
 	};
 }
