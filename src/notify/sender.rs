@@ -40,8 +40,8 @@ pub struct Senders {
     pub(super) egress: Egress,
     pub(super) mailer: Option<Mailer>,
     pub(super) clock: Clock,
-    pub(super) controls: Controls,
     pub(super) endpoints: Endpoints,
+    pub(super) controls: Controls,
 }
 
 /// Where services are whose addresses no channel may choose, because secrets are sent there.
@@ -78,13 +78,14 @@ impl Senders {
     /// Ways out over `egress`, and over `mailer` where there is one.
     #[must_use]
     pub fn new(egress: Egress, mailer: Option<Mailer>, clock: Clock) -> Self {
-        Self {
-            egress,
-            mailer,
-            clock,
-            controls: Controls::default(),
-            endpoints: Endpoints::default(),
-        }
+        let (endpoints, controls) = (Endpoints::default(), Controls::default());
+        Self { egress, mailer, clock, endpoints, controls }
+    }
+
+    /// The same with other services behind it.
+    #[must_use]
+    pub fn with_endpoints(self, endpoints: Endpoints) -> Self {
+        Self { endpoints, ..self }
     }
 
     /// The same with controls in its messages.
@@ -105,12 +106,6 @@ impl Senders {
     #[must_use]
     pub const fn egress(&self) -> &Egress {
         &self.egress
-    }
-
-    /// The same with other services behind it.
-    #[must_use]
-    pub fn with_endpoints(self, endpoints: Endpoints) -> Self {
-        Self { endpoints, ..self }
     }
 
     /// Brings a message to a channel.
@@ -175,7 +170,8 @@ impl Senders {
         token: &'a SecretString,
         threads: Option<&'a SlackThreads>,
     ) -> Bot<'a> {
-        Bot { api: self.slack_api(token), conversation, channel_id, threads }
+        let (api, buttons) = (self.slack_api(token), self.controls.slack);
+        Bot { api, conversation, channel_id, threads, buttons }
     }
 
     /// Parcels that have got equally far, as one mail.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    digest,
+    controls, digest,
     message::{MessageKind, NotificationFacts},
     outcome::Outcome,
     parcel::Parcel,
@@ -38,6 +38,8 @@ pub(super) struct Bot<'a> {
     pub channel_id: Uuid,
     /// Where messages are remembered; none for a mere test.
     pub threads: Option<&'a SlackThreads>,
+    /// Whether messages have buttons.
+    pub buttons: bool,
 }
 
 impl From<StoreError> for ApiFailure {
@@ -60,7 +62,7 @@ impl Bot<'_> {
 
     async fn try_tell(&self, parcel: &Parcel<'_>) -> Result<String, ApiFailure> {
         let (Some(threads), Some(incident)) = (self.threads, incident_of(parcel.facts)) else {
-            return self.post(&slack::render(parcel.facts), Some(parcel), None).await;
+            return self.post(&self.whole(parcel.facts), Some(parcel), None).await;
         };
         let known = threads.find(self.channel_id, &[incident]).await?.remove(&incident);
         // A channel that leads to another conversation now begins anew there.
@@ -114,7 +116,7 @@ impl Bot<'_> {
         if thread.shared || thread.shown >= parcel.number {
             return Ok(true);
         }
-        let mut message = slack::render(parcel.facts);
+        let mut message = self.whole(parcel.facts);
         set(&mut message, "ts", json!(thread.ts));
         match self.write("chat.update", message).await {
             Ok(_) => threads.shows(self.channel_id, incident, parcel.number).await?,
@@ -132,10 +134,19 @@ impl Bot<'_> {
         incident: Uuid,
         parcel: &Parcel<'_>,
     ) -> Result<String, ApiFailure> {
-        let ts = self.post(&slack::render(parcel.facts), Some(parcel), None).await?;
+        let ts = self.post(&self.whole(parcel.facts), Some(parcel), None).await?;
         let thread = self.thread(ts.clone(), false, parcel.number);
         threads.put(self.channel_id, &[incident], &thread).await?;
         Ok(ts)
+    }
+
+    /// The message of an incident, with buttons while there is something to press.
+    fn whole(&self, facts: &NotificationFacts) -> Value {
+        let mut message = slack::render(facts);
+        if self.buttons {
+            controls::add_buttons(&mut message, facts);
+        }
+        message
     }
 
     fn thread(&self, ts: String, shared: bool, shown: i64) -> SlackThread {

@@ -168,8 +168,9 @@ impl State {
         }
         let (words, blocks) = content(arguments)?;
         let metadata = arguments.get("metadata").cloned().unwrap_or_default();
-        let typed = text(&metadata, "event_type").is_some();
-        if !metadata.is_null() && !(typed && metadata["event_payload"].is_object()) {
+        let is_whole =
+            text(&metadata, "event_type").is_some() && metadata["event_payload"].is_object();
+        if !metadata.is_null() && !is_whole {
             return Err("invalid_metadata_format");
         }
         let thread_ts = text(arguments, "thread_ts").map(str::to_owned);
