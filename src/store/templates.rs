@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::FromRow as _;
+use sqlx::{FromRow as _, Row as _};
 use uuid::Uuid;
 
 use super::{Db, StoreError, pool::within};
@@ -90,10 +90,10 @@ impl TemplateBook {
                 .bind(templates.title_template.clone())
                 .bind(templates.body_template.clone())
                 .bind(problem.map(str::to_owned))
-                .fetch_optional(link.connection())
+                .fetch_one(link.connection())
                 .await?;
             link.commit().await?;
-            Ok(row.is_some())
+            Ok(row.try_get(0)?)
         })
         .await
     }

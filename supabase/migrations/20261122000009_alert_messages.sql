@@ -66,7 +66,23 @@ create trigger touch_updated_at before update on public.alert_rules
 create index if not exists idx_alert_rules_templates_unchecked on public.alert_rules (rule_id) where not templates_checked;
 
 grant insert (title_template, body_template), update (title_template, body_template) on public.alert_rules to authenticated;
-grant update (template_error, templates_checked) on public.alert_rules to error_daemon;
+
+-- With the owner's rights: the daemon may change nothing else of a rule, and need not pass each check of the table.
+create or replace function error_tracking.note_templates(
+  rule uuid, title text, body text, problem text, only_where_none_is_known boolean
+) returns boolean language sql security definer set search_path = '' as
+$$
+  with noted as (
+    update public.alert_rules r
+       set template_error = problem, templates_checked = true
+     where r.rule_id = rule and r.title_template is not distinct from title and r.body_template is not distinct from body
+       and (not r.templates_checked and not only_where_none_is_known or r.template_error is distinct from problem)
+       and (r.templates_checked and r.template_error is null or not only_where_none_is_known)
+    returning 1)
+  select exists (select from noted)
+$$;
+comment on function error_tracking.note_templates(uuid, text, text, text, boolean) is
+  'Notes what came of trying a rule''s templates, unless they were changed meanwhile; says whether that is news.';
 
 -- Channels: Slack by bot token, PagerDuty -----------------------------------------------------------------
 
@@ -195,6 +211,8 @@ create trigger tell_acknowledgement after update of acknowledged_at on public.al
 
 revoke all on function error_tracking.template_is_plausible(text, int) from public;
 revoke all on function error_tracking.templates_changed() from public;
+revoke all on function error_tracking.note_templates(uuid, text, text, text, boolean) from public;
+grant execute on function error_tracking.note_templates(uuid, text, text, text, boolean) to error_daemon;
 revoke all on function error_tracking.person_name(uuid) from public;
 revoke all on function error_tracking.tell_acknowledgement() from public;
 -- A check constraint runs with the rights of whoever writes the row.
