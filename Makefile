@@ -30,8 +30,9 @@ campaign: setup ## Of these, kills, takeovers and misbehaving servers: about 5 m
 soak: setup ## Writers, faults, kills and takeovers for SOAK_MINUTES minutes (10); the last line is the balance as JSON.
 	@cargo test --quiet -p meshhook-errors --test soak
 
-bench: setup ## Benchmarks in release mode.
+bench: setup ## Benchmarks in release mode: engine, frames, ledger, inserts, capture, masking, classification.
 	cargo bench --workspace
+	cd packages/error-reporter && node bench/capture.js
 
 fmt: ## Format the code.
 	cargo fmt --all

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
-import { expect, inject } from 'vitest';
+import { expect, inject, onTestFailed } from 'vitest';
 
 /** @typedef {import('playwright-core').Page} Page */
 
@@ -74,6 +74,11 @@ export async function open(user, { theme = 'light', width = 1360, height = 900, 
 	page.on('pageerror', (error) => problems.push(`${page.url()}: ${error.message}`));
 	page.on('console', (message) => {
 		if (message.type() === 'error') problems.push(`${page.url()}: ${message.text()}`);
+	});
+	onTestFailed(async ({ task }) => {
+		if (!page.isClosed())
+			await shoot(page, `failed-${task.name.replace(/\W+/g, '-').slice(0, 60)}`);
+		for (const problem of problems) console.error(problem);
 	});
 	if (user) {
 		const known = sessions.get(user);

@@ -19,7 +19,7 @@ const PAGES = [
 	},
 	{ name: 'channels', path: '/errors/channels?new=webhook', ready: 'text=Ops Slack' },
 	{ name: 'silences', path: '/errors/silences', ready: 'text=Next two weeks' },
-	{ name: 'status', path: '/errors/status', ready: 'text=Instances' },
+	{ name: 'status', path: '/errors/status', ready: 'h2:text("Instances")' },
 	{ name: 'group', path: '' }
 ];
 

@@ -54,7 +54,7 @@ describe.each(
 		expect(await tab.page.getByText('New channel').count()).toBe(rules ? 1 : 0);
 		expect((await tab.page.getByRole('button', { name: 'Send test' }).count()) > 0).toBe(rules);
 		await visit(tab.page, '/errors/status');
-		await tab.page.getByText('Instances').waitFor();
+		await tab.page.getByRole('heading', { name: 'Instances' }).waitFor();
 		tab.quiet();
 		await tab.done();
 	});
@@ -86,7 +86,7 @@ it('says so when a request that no control offers is refused', async () => {
 
 	await visit(tab.page, '/errors/rules/new');
 	await tab.page.getByText('You may not make rules.').waitFor();
-	await tab.page.getByLabel('Name').fill('Not mine to make');
+	await tab.page.getByRole('textbox', { name: 'Name', exact: true }).fill('Not mine to make');
 	await tab.page.getByRole('button', { name: 'Create rule' }).click();
 	await tab.page.getByRole('alert').filter({ hasText: 'You may not do this.' }).waitFor();
 	const made = await rest('/alert_rules?select=rule_id&name=eq.Not mine to make');

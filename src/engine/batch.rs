@@ -80,6 +80,12 @@ impl Playback {
         &self.told
     }
 
+    /// The engine, for what is still to be asked of it.
+    #[must_use]
+    pub fn into_engine(self) -> Engine {
+        self.engine
+    }
+
     /// Takes what was decided since it was last taken, in the order of decision.
     pub fn take_told(&mut self) -> Vec<Transition> {
         std::mem::take(&mut self.told)
@@ -164,8 +170,12 @@ pub fn advance(
 
 /// A rule that is evaluated over the past waits for nothing longer than that past.
 fn observed_since(mut rule: Rule, start: Timestamp) -> Rule {
-    if let Metric::Absence { since, .. } = &mut rule.metric {
-        *since = Some(since.map_or(start, |since| since.min(start)));
+    match &mut rule.metric {
+        Metric::Absence { since, .. } => {
+            *since = Some(since.map_or(start, |since| since.min(start)));
+        }
+        Metric::NewGroup { since, .. } => *since = None,
+        _ => {}
     }
     rule
 }
