@@ -80,12 +80,12 @@ it('resolves and reopens a group, whose samples are masked', async () => {
 	await visit(tab.page, `/errors/${groups.body[0].fingerprint}?range=24h`);
 	await tab.page.getByText('Affected workflows').waitFor();
 	await tab.page.getByRole('button', { name: /^Resolve/ }).click();
-	await tab.page.getByRole('button', { name: /Reopen/ }).waitFor();
+	await tab.page.getByRole('button', { name: 'Open again' }).waitFor();
 	const resolved = await rest(
 		`/error_groups?select=status&project_id=eq.${ACME}&fingerprint=eq.${groups.body[0].fingerprint}`
 	);
 	expect(resolved.body).toEqual([{ status: 'resolved' }]);
-	await tab.page.getByRole('button', { name: /Reopen/ }).click();
+	await tab.page.getByRole('button', { name: 'Open again' }).click();
 	await tab.page.getByRole('button', { name: /^Resolve/ }).waitFor();
 	expect(await tab.page.content()).not.toContain('abcdefghijklmnop');
 	await tab.done();
