@@ -127,7 +127,7 @@ impl Evaluation {
         self.collect();
         let engine = self.playback.engine();
         let open = engine.open_incidents();
-        self.series.note(engine.now(), engine.highest(self.rule.id));
+        self.series.end(engine.now(), engine.highest(self.rule.id));
         let too_late = engine.stats().too_old;
         let (series, samples) = self.series.finish();
         Outcome {

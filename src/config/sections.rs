@@ -148,6 +148,10 @@ pub struct Notify {
     pub smtp_url: Option<SecretString>,
     /// Sender of mail.
     pub smtp_from: Option<String>,
+    /// Where Slack's Web API is; none is Slack's own.
+    pub slack_api: Option<Url>,
+    /// What stands in for PagerDuty's Events API.
+    pub pagerduty_events: Option<Url>,
     /// Where the dashboard is, without a trailing slash.
     pub dashboard_url: Option<Url>,
     /// Private networks that webhooks may reach.
@@ -199,6 +203,8 @@ impl Notify {
             slack_signing_secret: reader.text(&var::SLACK_SIGNING_SECRET).map(SecretString::from),
             smtp_url: smtp_url.map(|url| url.to_string().into()),
             smtp_from,
+            slack_api: urls::address(reader, &var::SLACK_API_URL, ("http", "https")),
+            pagerduty_events: urls::address(reader, &var::PAGERDUTY_EVENTS_URL, ("http", "https")),
             dashboard_url: urls::address(reader, &var::DASHBOARD_URL, ("http", "https")),
             allowed_networks: networks(reader),
             allow_plaintext: reader.allows_plaintext(),

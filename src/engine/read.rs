@@ -35,7 +35,7 @@ impl Engine {
     #[must_use]
     pub fn highest(&self, rule_id: Uuid) -> Option<f64> {
         let slot = self.by_id.get(&rule_id).copied()?;
-        let mut groups = self.groups.all().filter(|(_, group)| group.rule == slot).peekable();
+        let mut groups = self.groups.all().filter(|(_, group)| group.rule() == slot).peekable();
         if groups.peek().is_none() {
             return Some(0.0);
         }

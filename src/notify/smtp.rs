@@ -54,8 +54,8 @@ pub struct MailJob<'a> {
     pub notification_id: Uuid,
     /// Primary key of the channel.
     pub channel_id: Uuid,
-    /// What it tells.
-    pub facts: &'a NotificationFacts,
+    /// What it tells: one piece of news, or several as one mail.
+    pub news: &'a [&'a NotificationFacts],
     /// Everybody it goes to.
     pub to: &'a [String],
     /// Those who have it already, or whose server refused it for good.
@@ -130,7 +130,11 @@ impl Mailer {
             to: &everybody,
             links: self.links.as_ref(),
         };
-        let Ok(message) = email::compose(letter, job.facts) else {
+        let composed = match job.news {
+            [facts] => email::compose(letter, facts),
+            several => email::compose_digest(letter, several),
+        };
+        let Ok(message) = composed else {
             // There is no usable address at all; each is reported already.
             return report;
         };

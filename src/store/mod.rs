@@ -28,9 +28,11 @@ pub mod rule_rows;
 pub mod rules;
 pub mod runs;
 pub mod secrets;
+pub mod slack_threads;
 pub mod status;
 pub mod system;
 pub mod telling;
+pub mod templates;
 
 pub use error::{ErrorKind, StoreError};
 pub use lease::Fence;

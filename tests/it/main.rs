@@ -18,6 +18,7 @@ mod latency;
 mod ledger_concurrency;
 mod masking;
 mod matrix;
+mod messages;
 mod notify;
 mod operate;
 mod pipeline;

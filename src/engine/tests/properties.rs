@@ -250,11 +250,12 @@ proptest! {
         };
         let mut told = Vec::new();
         let mut first = Engine::new();
-        first.step(BASE, Input::Rules(rules.clone()), &mut told);
+        // From where the evaluation begins, for that is when silence begins to count.
+        first.step(start, Input::Rules(rules.clone()), &mut told);
         past.iter().for_each(|what| feed(&mut first, &mut earlier, what, &mut told));
 
         let mut second = Engine::new();
-        second.step(BASE, Input::Rules(rules.clone()), &mut told);
+        second.step(start, Input::Rules(rules.clone()), &mut told);
         let back = second.rules_needing_history().iter().map(|(_, span)| *span).max();
         let since = if whole { BASE - Span::from_secs(9_999) } else { split - back.unwrap_or_default() };
         let before = told.len();
@@ -262,8 +263,8 @@ proptest! {
             Happening::Event(event) => Some(*event),
             Happening::Runs(_) => None,
         }).collect();
-        second.step(BASE, Input::Groups(&known_before(&rows, since)), &mut told);
-        second.step(BASE, Input::Expect(&open_after(&told)), &mut told);
+        second.step(start, Input::Groups(&known_before(&rows, since)), &mut told);
+        second.step(start, Input::Expect(&open_after(&told)), &mut told);
         let mut earlier = Earlier::of(&rules, table, start);
         for what in past {
             earlier.give(&mut second, what.at(), true, &mut told);

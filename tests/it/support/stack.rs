@@ -259,7 +259,8 @@ impl Stack {
         let mut settings = Settings::read(&self.environment().with(variables)).expect("settings");
         adjust(&mut settings);
         let cancel = CancellationToken::new();
-        let daemon = Daemon::start(settings, cancel.clone()).await.expect("the daemon starts");
+        let daemon =
+            Box::pin(Daemon::start(settings, cancel.clone())).await.expect("the daemon starts");
         let (feed, leadership) = (daemon.feed(), daemon.leadership());
         eventually("the daemon leads and has caught up", || {
             let ready = feed.borrow().caught_up && leadership.is_leader();
