@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 NODE_MIN := 20
 
-.PHONY: help setup dev smoke screenshots test campaign soak bench fmt lint doc deny clean
+.PHONY: help setup dev smoke screenshots test test-e2e campaign soak bench fmt lint doc deny clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,9 @@ screenshots: ## Pictures of every page of a running `make dev`; those of the REA
 
 test: setup ## All tests, the database ones on the system's PostgreSQL and on version 17.
 	@.ci/test
+
+test-e2e: setup ## Browser tests only; installs Debian's Chromium where it may.
+	@.ci/test-e2e
 
 campaign: setup ## Of these, kills, takeovers and misbehaving servers: about 5 minutes on a quiet machine.
 	cargo test -p meshhook-errors --test it -- --test-threads=2 availability:: crash_points:: faults:: latency:: ledger_concurrency:: soak_briefly:: system::

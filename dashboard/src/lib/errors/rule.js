@@ -347,7 +347,7 @@ export function sentence(rule, { channels, project, workflow }) {
 			condition = `When ${subject} use up the error budget of ${decimal((rule.objective ?? 0) * 100)} % over ${window} too fast`;
 			break;
 		case 'absence':
-			condition = `When there is no ${rule.absence_of === 'runs' ? 'workflow run' : 'error that matches'} for ${lines} ${window}`;
+			condition = `When there is no ${rule.absence_of === 'runs' ? 'workflow run' : 'error that matches'} for ${lines ? `${lines} ` : ''}${window}`;
 			break;
 		default:
 			condition = `When there are ${lines} ${subject} in ${window}`;
