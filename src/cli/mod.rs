@@ -87,7 +87,7 @@ impl Cli {
         match self.command {
             Command::Run => run::execute(&environment).await,
             #[cfg(feature = "dev")]
-            Command::Dev(arguments) => dev::execute(arguments, environment).await,
+            Command::Dev(arguments) => Box::pin(dev::execute(arguments, environment)).await,
             Command::Backtest(arguments) => backtest::execute(arguments, &environment).await,
             Command::Check(arguments) => check::execute(arguments, &environment).await,
             Command::Report(arguments) => report::execute(arguments, &environment).await,
