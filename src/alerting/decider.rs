@@ -1,5 +1,8 @@
 //! The task that owns the engine: one message after the other, one decision after the other.
 
+mod inspect;
+mod past;
+
 use std::{collections::HashMap, time::Duration};
 
 use tokio::{
@@ -16,14 +19,11 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    engine::{Engine, Input, KnownGroup, PastChange, Rates, RunCount},
+    engine::{Engine, Input, KnownGroup, Rates, RunCount},
     feed::FeedOutput,
     lease::{Leadership, Tenure},
     model::{OpenIncident, Rule, Span, Timestamp, Transition},
-    store::{
-        Db, Fence, StoreError, groups,
-        incidents::{self, Opened},
-    },
+    store::{Db, Fence},
 };
 
 /// Decisions go to the writer after this many events at the latest, so that the first of a long
@@ -381,40 +381,9 @@ impl Decider {
         self.flush(decisions).await;
     }
 
-    /// What is open, and what came and went lately.
-    async fn load_incidents(&self) -> Result<(Vec<Opened>, Vec<PastChange>), StoreError> {
-        let open = incidents::load_open(&self.db, RESTORE_LIMIT).await?;
-        let flaps = self.rules.iter().any(|rule| rule.flap.is_some());
-        let past = match flaps {
-            true => groups::past_changes(&self.db, RESTORE_LIMIT).await?,
-            false => Vec::new(),
-        };
-        Ok((open, past))
-    }
-
     fn take_rules(&mut self, rules: Vec<Rule>) {
         let now = self.engine.now();
         self.engine.step(now, Input::Rules(rules.clone()), &mut self.decided);
         self.rules = rules;
-    }
-
-    fn inspect(&self) -> Inspection {
-        let total = |rule: &Rule| (rule.id, self.engine.total_of(rule.id));
-        Inspection {
-            stats: self.engine.stats(),
-            total_in_windows: self.engine.total_in_windows(),
-            total_by_rule: self.rules.iter().map(total).collect(),
-            open: self.engine.open_incidents(),
-            rates: self.rates.snapshot(self.clock.database_now()),
-        }
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "gauges are floating-point numbers")]
-    fn publish_gauges(&self) {
-        let stats = self.engine.stats();
-        metrics::gauge!("meshhook_errors_rules").set(stats.rules as f64);
-        metrics::gauge!("meshhook_errors_groups").set(stats.groups as f64);
-        metrics::gauge!("meshhook_errors_incidents_open").set(stats.incidents as f64);
-        metrics::counter!("meshhook_errors_groups_overflowed_total").absolute(stats.overflowed);
     }
 }

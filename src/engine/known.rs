@@ -96,7 +96,9 @@ impl Known {
             self.present.clear();
         }
         let key = key(event.project_id, event.fingerprint);
-        let before = self.seen.insert(key, seconds(now));
+        // What is replayed may be older than what was learnt.
+        let before = self.seen.get(&key).copied();
+        self.seen.insert(key, before.unwrap_or_default().max(seconds(now)));
         let status = self.status.get(&key).copied().unwrap_or(GroupStatus::Open);
         if matches!(status, GroupStatus::Resolved(at) if event.timestamp > at) {
             self.status.remove(&key);

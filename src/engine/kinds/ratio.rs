@@ -1,7 +1,7 @@
 //! `ratio`: errors divided by the workflow runs that were started in the window.
 
 use super::{Reading, Scene, float};
-use crate::model::{Detail, Level, NoData};
+use crate::model::{Detail, NoData};
 
 pub(super) fn read(scene: Scene<'_>, min_runs: u32) -> Reading {
     let (errors, runs) = (scene.errors(), scene.run_count());
@@ -22,7 +22,6 @@ pub(super) fn no_data(scene: Scene<'_>, errors: u64, runs: u64, min_runs: u32) -
         }
         NoData::Alert => (None, None),
     };
-    let threshold = level.map(|level: Level| scene.rule.threshold(level));
     let detail = Some(Detail::NoData { min_runs });
-    Reading { errors, runs: Some(runs), value: None, level, below, threshold, detail }
+    Reading { errors, runs: Some(runs), value: None, level, below, threshold: None, detail }
 }

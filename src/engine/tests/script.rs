@@ -1,5 +1,4 @@
 //! One sentence of the engine's documentation after the other, as a script.
-
 use super::support::{Script, at, id, rule};
 use crate::{
     engine::{Engine, Input, Limits, incident_id},
