@@ -17,11 +17,11 @@ with given as materialized (
    where g.kind = 'dropped' and i.incident_id = g.incident_id and i.state = 'pending'
 ), written as (
   insert into public.alert_incidents as i (incident_id, rule_id, rule_name, project_id, group_key, state,
-    level, peak_level, started_at, fired_at, resolved_at, value, threshold, peak, evidence, notified_at, reminders)
+    level, peak_level, started_at, fired_at, resolved_at, value, threshold, peak, evidence, notified_at, reminders, flapping)
   select g.incident_id, r.rule_id, g.rule_name, g.project_id, g.group_key, g.state, g.level, g.level, g.started_at,
          case when g.kind = 'firing' then g.at end, case when g.kind = 'resolved' then g.at end,
          g.value, g.threshold, g.peak, g.evidence,
-         case when g.kind in ('firing', 'escalated', 'reminder') then g.at end, g.reminder
+         case when g.kind in ('firing', 'escalated', 'reminder', 'flapping') then g.at end, g.reminder, g.kind = 'flapping'
     from given g left join public.alert_rules r on r.rule_id = g.rule_id
    where g.kind <> 'dropped'
   on conflict (incident_id) do update set
@@ -30,7 +30,7 @@ with given as materialized (
     fired_at = coalesce(i.fired_at, excluded.fired_at), resolved_at = excluded.resolved_at,
     value = excluded.value, threshold = excluded.threshold, peak = greatest(i.peak, excluded.peak),
     evidence = excluded.evidence, notified_at = coalesce(excluded.notified_at, i.notified_at),
-    reminders = greatest(i.reminders, excluded.reminders), updated_at = clock_timestamp(),
+    reminders = greatest(i.reminders, excluded.reminders), flapping = i.flapping or excluded.flapping, updated_at = clock_timestamp(),
     -- Whoever took it in hand did not know how bad it would be.
     acknowledged_at = case when i.incident_id not in (select a.incident_id from acknowledged a) then i.acknowledged_at end,
     acknowledged_by = case when i.incident_id not in (select a.incident_id from acknowledged a) then i.acknowledged_by end,

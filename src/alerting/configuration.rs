@@ -1,4 +1,4 @@
-//! Watches the configuration: rules, acknowledgements, and the workflow runs that ratio rules need.
+//! Watches the configuration: rules, acknowledgements, the workflow runs and the history that rules need.
 
 use std::time::Duration;
 
@@ -8,12 +8,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::message::{DeciderHandle, Message};
+use super::{
+    history::History,
+    message::{DeciderHandle, Message},
+};
 use crate::{
     clock::Clock,
     engine::RunCount,
     feed::{FeedInput, Hydrate},
-    model::{Metric, Rule, RuleError, Span},
+    model::{Rule, RuleError, Span},
     store::{
         Db, StoreError, incidents,
         rules::{self, RuleBook},
@@ -48,6 +51,7 @@ pub struct Configuration {
     version: i64,
     rules: Vec<Rule>,
     tally: RunTally,
+    history: History,
     /// The last replay that was asked for; 0 is the one at the start.
     replay: u64,
     invalid: watch::Sender<Vec<RuleError>>,
@@ -65,7 +69,9 @@ impl Configuration {
     ) -> (Self, watch::Receiver<Vec<RuleError>>) {
         let (invalid, receiver) = watch::channel(book.invalid.clone());
         let rules = book.rules.clone();
-        let this = Self { db, clock, decider, feed, version, rules, tally, replay: 0, invalid };
+        let history = History::new(db.clone(), clock.database_now());
+        let this =
+            Self { db, clock, decider, feed, version, rules, tally, history, replay: 0, invalid };
         (this, receiver)
     }
 
@@ -100,8 +106,13 @@ impl Configuration {
         let version = rules::config_version(&self.db, TIME_LIMIT).await?;
         if version != self.version {
             self.take(version).await?;
-        } else if look.is_multiple_of(LOOKS_PER_RUN_POLL) && longest_ratio(&self.rules).is_some() {
+        } else if look.is_multiple_of(LOOKS_PER_RUN_POLL) && longest_of_runs(&self.rules).is_some()
+        {
             self.poll_runs(Span::ZERO).await?;
+        }
+        let baselines = self.history.baselines(&self.rules, self.clock.database_now()).await?;
+        if !baselines.is_empty() {
+            self.send(Message::Baselines(baselines)).await?;
         }
         Ok(())
     }
@@ -110,6 +121,10 @@ impl Configuration {
         let book = rules::load(&self.db, TIME_LIMIT).await?;
         let acknowledged = incidents::acknowledgements(&self.db, TIME_LIMIT).await?;
         self.send(Message::Acknowledged(acknowledged)).await?;
+        let groups = self.history.changed_groups(&self.rules, self.clock.database_now()).await?;
+        if !groups.is_empty() {
+            self.send(Message::Groups(groups)).await?;
+        }
         if book.rules != self.rules || book.invalid != *self.invalid.borrow() {
             for error in &book.invalid {
                 tracing::warn!(%error, "a rule cannot be used and is left out");
@@ -126,16 +141,21 @@ impl Configuration {
     /// either as history or as news, and none as both.
     async fn change_rules(&mut self, book: RuleBook) -> Result<(), WatchError> {
         let rules = book.rules.clone();
-        let runs = match longest_ratio(&rules) {
+        let known =
+            self.history.known_to_new(&rules, &self.rules, self.clock.database_now()).await?;
+        self.history.forget_baselines();
+        let baselines = self.history.baselines(&rules, self.clock.database_now()).await?;
+        let runs = match longest_of_runs(&rules) {
             Some(span) => self.poll_runs(span).await?,
             None => Vec::new(),
         };
         // Which of them start with empty windows is the engine's to say; asking for too much only
         // costs the reading.
         let differing = rules.iter().filter(|rule| !self.rules.contains(rule));
-        let window = differing.map(|rule| rule.window).max().unwrap_or_default();
+        let window = differing.map(Rule::longest_window).max().unwrap_or_default();
         self.replay += 1;
-        self.send(Message::Rules { book, runs, replay: self.replay }).await?;
+        let replay = self.replay;
+        self.send(Message::Rules { book, runs, known, baselines, replay }).await?;
         let wish = Hydrate { id: self.replay, window: with_slack(window), project: None };
         self.feed.send(FeedInput::Hydrate(wish)).await.map_err(|_| WatchError::Ended)?;
         self.rules = rules;
@@ -154,6 +174,7 @@ impl Configuration {
         if !fresh.is_empty() {
             self.send(Message::Runs(fresh)).await?;
         }
+        self.send(Message::RunsComplete(until)).await?;
         Ok(all.into_iter().map(RunCount::from).collect())
     }
 
@@ -178,9 +199,8 @@ fn with_slack(window: Span) -> Span {
     Span::from_micros(window.micros() + window.micros() / 60)
 }
 
-/// The longest window of a ratio rule; none where there is no such rule.
+/// The longest window in which some rule counts runs; none where there is no such rule.
 #[must_use]
-pub fn longest_ratio(rules: &[Rule]) -> Option<Span> {
-    let ratio = |rule: &&Rule| matches!(rule.metric, Metric::Ratio { .. });
-    rules.iter().filter(ratio).map(|rule| rule.window).max()
+pub fn longest_of_runs(rules: &[Rule]) -> Option<Span> {
+    rules.iter().filter(|rule| rule.metric.needs_runs()).map(Rule::longest_window).max()
 }

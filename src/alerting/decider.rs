@@ -11,16 +11,19 @@ use uuid::Uuid;
 
 use super::{
     live_board::LiveBoard,
-    message::{Inspection, Message},
+    message::{Baseline, Inspection, Message},
     writer::{Batch, Written},
 };
 use crate::{
     clock::Clock,
-    engine::{Engine, Input, Rates, RunCount},
+    engine::{Engine, Input, KnownGroup, PastChange, Rates, RunCount},
     feed::FeedOutput,
     lease::{Leadership, Tenure},
-    model::{Rule, Span, Timestamp, Transition},
-    store::{Db, Fence, incidents, rules::RuleBook},
+    model::{OpenIncident, Rule, Span, Timestamp, Transition},
+    store::{
+        Db, Fence, StoreError, groups,
+        incidents::{self, Opened},
+    },
 };
 
 /// Decisions go to the writer after this many events at the latest, so that the first of a long
@@ -75,7 +78,8 @@ pub struct Decider {
     tenure: Option<Tenure>,
     /// Everything that was committed before then is counted.
     complete_through: Option<Timestamp>,
-    pending_rules: Option<(RuleBook, Vec<RunCount>, u64)>,
+    /// New rules, until their replay begins.
+    pending_rules: Option<Message>,
     /// Rules whose windows a replay refills, by the replay's id.
     refilling: HashMap<u64, Vec<Uuid>>,
     decided: Vec<Transition>,
@@ -122,6 +126,13 @@ impl Decider {
     /// Fills the windows of runs before the start, once the errors of that time are replayed.
     pub fn replay_runs(&mut self, runs: &[RunCount]) {
         self.early_runs.extend_from_slice(runs);
+    }
+
+    /// Before the start: the error groups that history knows, and the incidents that are open.
+    pub fn remember(&mut self, known: &[KnownGroup], open: &[OpenIncident]) {
+        let now = self.engine.now();
+        self.engine.step(now, Input::Groups(known), &mut self.decided);
+        self.engine.step(now, Input::Expect(open), &mut self.decided);
     }
 
     /// Decides until `cancel` is cancelled.
@@ -228,12 +239,16 @@ impl Decider {
 
     /// New rules are taken here, in between two events of the stream.
     async fn replay_begins(&mut self, id: u64, decisions: &mpsc::Sender<Batch>) {
-        let Some((book, runs, _)) = self.pending_rules.take_if(|(_, _, replay)| *replay == id)
+        let ours = |message: &mut Message| matches!(message, Message::Rules { replay, .. } if *replay == id);
+        let Some(Message::Rules { book, runs, known, baselines, .. }) =
+            self.pending_rules.take_if(ours)
         else {
             return;
         };
         let _ = decisions.send(Batch::Rules(book.rules.clone(), book.descriptions)).await;
+        self.engine.step(self.engine.now(), Input::Groups(&known), &mut self.decided);
         self.take_rules(book.rules);
+        self.take_baselines(&baselines);
         let needing: Vec<Uuid> =
             self.engine.rules_needing_history().into_iter().map(|(rule, _)| rule).collect();
         for rule_id in &needing {
@@ -243,9 +258,16 @@ impl Decider {
         self.refilling.insert(id, needing);
     }
 
+    fn take_baselines(&mut self, baselines: &[Baseline]) {
+        for Baseline { rule_id, minute, counts } in baselines {
+            let input = Input::Baseline { rule_id: *rule_id, minute: *minute, counts };
+            self.engine.step(self.engine.now(), input, &mut self.decided);
+        }
+    }
+
     /// The database was set back: every window starts anew, from the history that follows.
     fn reset(&mut self) {
-        self.engine = Engine::new();
+        self.engine = self.engine.renewed();
         self.rates = Rates::default();
         self.refilling.clear();
         (self.hydrated, self.present) = (false, false);
@@ -259,8 +281,15 @@ impl Decider {
 
     async fn message(&mut self, message: Message, decisions: &mpsc::Sender<Batch>) {
         match message {
-            Message::Rules { book, runs, replay } => {
-                self.pending_rules = Some((book, runs, replay));
+            rules @ Message::Rules { .. } => self.pending_rules = Some(rules),
+            Message::RunsComplete(through) => {
+                let input = Input::RunsComplete { through };
+                self.engine.step(self.engine.now(), input, &mut self.decided);
+            }
+            Message::Baselines(baselines) => self.take_baselines(&baselines),
+            Message::Groups(groups) => {
+                let input = Input::Groups(&groups);
+                self.engine.step(self.engine.now(), input, &mut self.decided);
             }
             Message::Runs(runs) if !self.hydrated => self.early_runs.extend(runs),
             Message::Runs(runs) => {
@@ -333,8 +362,8 @@ impl Decider {
     /// Learns which incidents are open; only then may this instance decide. What the former leader
     /// may have known and the windows do not hold yet is waited for.
     async fn lead(&mut self, tenure: Tenure, decisions: &mpsc::Sender<Batch>) {
-        let open = match incidents::load_open(&self.db, RESTORE_LIMIT).await {
-            Ok(open) => open,
+        let (open, past) = match self.load_incidents().await {
+            Ok(loaded) => loaded,
             Err(error) => {
                 tracing::warn!(%error, "not deciding before the open incidents are known");
                 time::sleep(Duration::from_millis(200)).await;
@@ -347,8 +376,20 @@ impl Decider {
         self.fence = Some(tenure.fence);
         let hold = Input::Hold { until: tenure.former_until };
         self.engine.step(self.engine.now(), hold, &mut self.decided);
+        self.engine.step(self.engine.now(), Input::PastChanges(past), &mut self.decided);
         self.engine.step(self.engine.now(), Input::Restore(incidents), &mut self.decided);
         self.flush(decisions).await;
+    }
+
+    /// What is open, and what came and went lately.
+    async fn load_incidents(&self) -> Result<(Vec<Opened>, Vec<PastChange>), StoreError> {
+        let open = incidents::load_open(&self.db, RESTORE_LIMIT).await?;
+        let flaps = self.rules.iter().any(|rule| rule.flap.is_some());
+        let past = match flaps {
+            true => groups::past_changes(&self.db, RESTORE_LIMIT).await?,
+            false => Vec::new(),
+        };
+        Ok((open, past))
     }
 
     fn take_rules(&mut self, rules: Vec<Rule>) {

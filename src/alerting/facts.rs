@@ -179,6 +179,7 @@ const fn is_told(kind: TransitionKind) -> bool {
         TransitionKind::Firing
             | TransitionKind::Escalated
             | TransitionKind::Reminder
+            | TransitionKind::Flapping
             | TransitionKind::Resolved
     )
 }

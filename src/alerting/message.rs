@@ -6,8 +6,8 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::{
-    engine::{ProjectRates, RunCount, Stats},
-    model::OpenIncident,
+    engine::{KnownGroup, ProjectRates, RunCount, Stats},
+    model::{GroupKey, OpenIncident, Timestamp},
     store::rules::RuleBook,
 };
 
@@ -18,17 +18,38 @@ pub enum Message {
     Rules {
         /// The rules.
         book: RuleBook,
-        /// Runs of the past, for ratio rules whose windows start empty.
+        /// Runs of the past, for rules whose windows of runs start empty.
         runs: Vec<RunCount>,
+        /// Error groups that history knows, where there are new rules that ask.
+        known: Vec<KnownGroup>,
+        /// What the earlier windows of change rules hold.
+        baselines: Vec<Baseline>,
         /// The replay's id, which the sender asks the feed for next.
         replay: u64,
     },
     /// Further runs were started.
     Runs(Vec<RunCount>),
+    /// Every run that was started before then was told of.
+    RunsComplete(Timestamp),
+    /// What the earlier windows of change rules hold in the present minute or the next.
+    Baselines(Vec<Baseline>),
+    /// Error groups whose status somebody has changed.
+    Groups(Vec<KnownGroup>),
     /// Open incidents, and whether somebody has acknowledged them.
     Acknowledged(HashMap<Uuid, bool>),
     /// What is the state of affairs?
     Inspect(oneshot::Sender<Inspection>),
+}
+
+/// What the earlier window of a rule holds in one minute.
+#[derive(Clone, Debug)]
+pub struct Baseline {
+    /// The rule.
+    pub rule_id: Uuid,
+    /// The beginning of the minute.
+    pub minute: Timestamp,
+    /// Errors by group.
+    pub counts: Vec<(GroupKey, u64)>,
 }
 
 /// The state of the engine, for `dev`, metrics and tests.

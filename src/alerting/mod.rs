@@ -6,14 +6,16 @@
 mod configuration;
 mod decider;
 mod facts;
+mod history;
 mod live_board;
 mod message;
 mod owed;
 mod writer;
 
-pub use configuration::{Configuration, longest_ratio};
+pub use configuration::{Configuration, longest_of_runs};
 pub use decider::{Connections, Decider};
 pub use facts::Narrator;
+pub use history::asks_for_news;
 pub use live_board::LiveBoard;
 pub use message::{DeciderHandle, Inspection, Message};
 pub use writer::{Batch, Writer, Written};

@@ -93,7 +93,7 @@ impl Cli {
         match self.command {
             Command::Run => run::execute(&environment).await,
             #[cfg(feature = "dev")]
-            Command::Dev(arguments) => dev::execute(arguments, environment).await,
+            Command::Dev(arguments) => Box::pin(dev::execute(arguments, environment)).await,
             Command::Backtest(arguments) => backtest::execute(arguments, &environment).await,
             Command::Check(arguments) => check::execute(arguments, &environment).await,
             Command::Explain(arguments) => explain::execute(arguments, &environment).await,

@@ -170,8 +170,12 @@ pub fn advance(
 
 /// A rule that is evaluated over the past waits for nothing longer than that past.
 fn observed_since(mut rule: Rule, start: Timestamp) -> Rule {
-    if let Metric::Absence { since, .. } = &mut rule.metric {
-        *since = Some(since.map_or(start, |since| since.min(start)));
+    match &mut rule.metric {
+        Metric::Absence { since, .. } => {
+            *since = Some(since.map_or(start, |since| since.min(start)));
+        }
+        Metric::NewGroup { since, .. } => *since = None,
+        _ => {}
     }
     rule
 }

@@ -165,8 +165,9 @@ impl Engine {
                 && let (Some(group), Some(rule)) = (self.groups.get(place), self.rule(slot))
                 && let Some(incident) = &group.incident
             {
-                let evidence = &group.evidence;
-                out.push(incident.end(Moment { rule, at: now, reading, falling: true, evidence }));
+                let (evidence, ring) = (&group.evidence, &group.ring);
+                let moment = Moment { rule, at: now, reading, falling: true, evidence, ring };
+                out.push(incident.end(moment));
             }
             self.drop_group(place);
         }
@@ -222,7 +223,11 @@ impl Engine {
     }
 
     fn groups_of(&self, slot: u32) -> Vec<u32> {
-        self.groups.all().filter(|(_, group)| group.rule == slot).map(|(place, _)| place).collect()
+        self.groups
+            .all()
+            .filter(|(_, group)| group.rule() == slot)
+            .map(|(place, _)| place)
+            .collect()
     }
 
     pub(super) fn rule_mut(&mut self, slot: u32) -> Option<&mut Compiled> {

@@ -41,8 +41,9 @@ pub(super) struct Compiled {
     pub observed_before: Option<Timestamp>,
     /// What the earlier windows of a change held.
     pub baselines: Baselines,
-    /// Fingerprints with an open incident, and since when: while history is replayed they are new.
-    pub awaited: FxHashMap<Uuid, Timestamp>,
+    /// Project (where the rule groups by it) and fingerprint of open incidents, and since when: while
+    /// history is replayed they are new.
+    pub awaited: FxHashMap<(Option<Uuid>, Uuid), Timestamp>,
     /// With fewer errors than this the value cannot reach `fire`.
     pub attention: u64,
     /// With fewer errors than this the value cannot reach the critical threshold.
@@ -164,6 +165,11 @@ impl Compiled {
 
     pub fn is_change(&self) -> bool {
         matches!(self.rule.metric, Metric::Change { .. })
+    }
+
+    /// Whether its groups need more than a window and an incident.
+    pub fn is_special(&self) -> bool {
+        self.standing || self.is_change() || self.needs_runs()
     }
 
     /// Whether an empty window always means that the value is below every threshold.

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{Engine, Hit, Mode, compiled::Compiled, group::Parts, known::Meeting, window};
-use crate::model::{ErrorEvent, Metric, Transition};
+use crate::model::{ErrorEvent, GroupField, Metric, Transition};
 
 impl Engine {
     /// Counts an event under all rules.
@@ -54,9 +54,14 @@ impl Engine {
 
     /// Whether an event may begin a group under this rule: always, but for new groups, if it is new.
     fn is_news(&self, rule: &Compiled, event: &ErrorEvent) -> bool {
-        let Metric::NewGroup { quiet } = rule.rule.metric else { return true };
+        let Metric::NewGroup { quiet, since } = rule.rule.metric else { return true };
+        if since.is_some_and(|since| self.now < since) {
+            return false;
+        }
         let awaited = || {
-            rule.awaited.get(&event.fingerprint).is_some_and(|since| {
+            let by_project = rule.fields.contains(&GroupField::Project);
+            let project = event.project_id.filter(|_| by_project);
+            rule.awaited.get(&(project, event.fingerprint)).is_some_and(|since| {
                 // With a threshold of one the incident began with the first error of the group.
                 rule.fire > 1.0 || self.now >= *since
             })
@@ -76,7 +81,8 @@ impl Engine {
         self.counters.matched += 1;
         if found.ring.total() >= found.attention {
             // Whoever has further windows must be looked at with every event.
-            for ring in &mut found.further {
+            let special = found.special.as_mut();
+            for ring in special.into_iter().flat_map(|special| &mut special.further) {
                 ring.advance(now);
                 ring.add(event.timestamp, 1);
             }

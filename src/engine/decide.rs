@@ -31,14 +31,14 @@ impl Engine {
         let at = self.now;
         // The earlier window of a change moves on with each whole minute.
         let falling = group.is_boundary(at) || at.micros().rem_euclid(60_000_000) == 0;
-        let slot = group.rule;
+        let slot = group.rule();
         self.judge(timer.group, at, falling, out);
         let Some(rule) = self.rules.get(slot as usize).and_then(Option::as_ref) else { return };
         let Some(group) = self.groups.get_mut(timer.group) else { return };
         if group.incident.is_none() {
             group.evidence.age(at, rule.rule.window.micros(), group.ring.oldest());
-            let watched =
-                self.passive && group.below_since.is_some_and(|since| at < since + rule.watch);
+            let watched = watches(rule, self.passive)
+                && group.below_since.is_some_and(|since| at < since + rule.watch);
             if group.ring.total() == 0 && !watched && !rule.standing {
                 self.drop_group(timer.group);
                 return;
@@ -68,25 +68,29 @@ impl Engine {
         falling: bool,
         out: &mut Vec<Transition>,
     ) {
+        let complete = self.complete();
         let Some(group) = self.groups.get_mut(place) else { return };
-        let Some(rule) = self.rules.get(group.rule as usize).and_then(Option::as_ref) else {
+        let Some(rule) = self.rules.get(group.rule() as usize).and_then(Option::as_ref) else {
             return;
         };
         group.advance(at);
         if rule.needs_runs() {
-            self.runs.advance(group.scope, at);
+            self.runs.advance(group.scope(), at);
         }
-        let (runs, complete) = (&self.runs, self.complete);
+        let runs = &self.runs;
         if rule.standing {
             let silent = Scene { rule, group, runs, complete, at }.is_silent();
-            group.silent_since = silent.then(|| group.silent_since.unwrap_or(at));
+            if let Some(special) = &mut group.special {
+                special.silent_since = silent.then(|| special.silent_since.unwrap_or(at));
+            }
         }
         let reading = Scene { rule, group, runs, complete, at }.read();
         if group.incident.is_some() && rule.held_until.is_some_and(|until| at < until) {
             // Its end is not decided yet, but its keep-firing period may have begun.
             if !rule.needs_history {
-                let evidence = &group.evidence;
-                watch(&mut group.below_since, Moment { rule, at, reading, falling, evidence });
+                let (evidence, ring) = (&group.evidence, &group.ring);
+                let moment = Moment { rule, at, reading, falling, evidence, ring };
+                watch(&mut group.below_since, moment);
             }
             return;
         }
@@ -102,7 +106,7 @@ impl Engine {
                 below_since: &mut group.below_since,
                 flaps: &mut self.flaps,
             },
-            Moment { rule, at, reading, falling, evidence: &group.evidence },
+            Moment { rule, at, reading, falling, evidence: &group.evidence, ring: &group.ring },
             || render(key, &rule.fields, interns),
             (!self.passive).then_some(out),
         );
@@ -120,18 +124,19 @@ impl Engine {
 
     /// Makes the group's next appointment.
     pub(super) fn schedule(&mut self, place: u32) {
+        let complete = self.complete();
         let Some(group) = self.groups.get_mut(place) else { return };
-        let Some(rule) = self.rules.get(group.rule as usize).and_then(Option::as_ref) else {
+        let Some(rule) = self.rules.get(group.rule() as usize).and_then(Option::as_ref) else {
             return;
         };
         // A later appointment is left to the earlier one, which makes it when its time comes; this keeps
         // the heap at about one entry per group.
-        let (runs, complete, now) = (&self.runs, self.complete, self.now);
+        let (runs, now) = (&self.runs, self.now);
         let look = match rule.standing {
             true => Scene { rule, group, runs, complete, at: now }.next_look().unwrap_or(NEVER),
             false => NEVER,
         };
-        let waits = rule.standing && group.silent_since.is_some() && group.incident.is_none();
+        let waits = rule.standing && group.silent_since().is_some() && group.incident.is_none();
         if waits && !group.deferred {
             group.deferred = true;
             self.deferred.push(place);
@@ -198,16 +203,19 @@ impl Engine {
         let place = self.groups.create(slot, parts, rule, &mut self.interns, now);
         let Some(group) = self.groups.get_mut(place) else { return NONE };
         group.attention = attention(rule, group, self.passive);
-        if rule.is_change() && group.hash == 0 {
-            group.hash = change_hash(&render(&group.key, &rule.fields, &self.interns));
+        if let Some(special) = group.special.as_mut().filter(|special| special.hash == 0)
+            && rule.is_change()
+        {
+            special.hash = change_hash(&render(&group.key, &rule.fields, &self.interns));
         }
-        if rule.needs_runs() && group.scope == NONE && parts.is_some() {
+        if rule.needs_runs() && group.scope() == NONE && parts.is_some() {
             let [_, project, workflow, ..] = group.key;
             let key = scope_key(slot, rule, project, workflow);
             if let Some(scope) = self.scope(slot, key)
-                && let Some(group) = self.groups.get_mut(place)
+                && let Some(special) =
+                    self.groups.get_mut(place).and_then(|group| group.special.as_mut())
             {
-                group.scope = scope;
+                special.scope = scope;
                 self.runs.attach(scope, place);
             }
         }
@@ -215,7 +223,7 @@ impl Engine {
     }
 
     pub(super) fn drop_group(&mut self, place: u32) {
-        let Some(slot) = self.groups.get(place).map(|group| group.rule) else { return };
+        let Some(slot) = self.groups.get(place).map(|group| group.rule()) else { return };
         let Some(rule) = self.rules.get_mut(slot as usize).and_then(Option::as_mut) else { return };
         if let Some(group) = self.groups.get_mut(place) {
             (group.recheck, group.deferred) = (false, false);
@@ -248,7 +256,8 @@ pub(super) fn attention(rule: &Compiled, group: &Group, passive: bool) -> u64 {
 /// Whether groups without an incident must know since when they are below the resolve threshold: while
 /// somebody else decides, so that keep-firing periods go on where they were when we take over.
 fn watches(rule: &Compiled, passive: bool) -> bool {
-    passive && rule.watch.micros() > 0
+    // A new group without errors and without an incident is an old one: nothing may keep it.
+    passive && rule.watch.micros() > 0 && !rule.is_new_group()
 }
 
 /// When the group must be looked at next if nothing happens to it.
@@ -265,8 +274,8 @@ fn deadline(rule: &Compiled, group: &Group, now: Timestamp, passive: bool) -> Ti
         let kept = group.below_since.map_or(NEVER, |since| since + rule.watch);
         let watches = watches(rule, passive);
         return match (empty, group.ring.drained_at()) {
-            (true, _) if watches && group.below_since.is_some() => kept,
             (true, _) if rule.standing => NEVER,
+            (true, _) if watches && group.below_since.is_some() => kept,
             (true, _) => now,
             (false, Some(drained)) if rule.is_counted() && !watches => drained,
             _ if rule.is_absence() => NEVER,

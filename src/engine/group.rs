@@ -36,20 +36,12 @@ pub(super) struct Group {
     pub incident: Option<Box<Incident>>,
     /// The group's earliest appointment, or [`NEVER`].
     pub timer_at: Timestamp,
-    /// The rule's slot.
-    pub rule: u32,
-    /// Grows with each use of this place, so that old appointments are recognised.
-    pub generation: u32,
     pub below_since: Option<Timestamp>,
     pub key: Key,
-    /// The window of runs that the value is taken of, or [`NONE`].
-    pub scope: u32,
-    /// Further windows, of a burn rate.
-    pub further: Box<[Ring]>,
-    /// By which a change finds its earlier window.
-    pub hash: u64,
-    /// Since when what the rule needs is missing, as far as that was looked at.
-    pub silent_since: Option<Timestamp>,
+    /// What only some kinds of rule need.
+    pub special: Option<Box<Special>>,
+    /// Grows with each use of this place, so that old appointments are recognised.
+    pub generation: u32,
     /// Whether it is to be judged at the next deciding input.
     pub recheck: bool,
     /// Whether it is to be judged once more is known to be counted.
@@ -57,30 +49,65 @@ pub(super) struct Group {
     live: bool,
 }
 
+/// What only some kinds of rule need of a group.
+#[derive(Debug)]
+pub(super) struct Special {
+    /// The window of runs that the value is taken of, or [`NONE`].
+    pub scope: u32,
+    /// Further windows, of a burn rate.
+    pub further: Vec<Ring>,
+    /// By which a change finds its earlier window.
+    pub hash: u64,
+    /// Since when what the rule needs is missing, as far as that was looked at.
+    pub silent_since: Option<Timestamp>,
+}
+
 impl Group {
+    /// The rule's slot.
+    pub fn rule(&self) -> u32 {
+        let [slot, ..] = self.key;
+        slot
+    }
+
+    /// The window of runs that the value is taken of, or [`NONE`].
+    pub fn scope(&self) -> u32 {
+        self.special.as_ref().map_or(NONE, |special| special.scope)
+    }
+
+    /// Since when what the rule needs is missing.
+    pub fn silent_since(&self) -> Option<Timestamp> {
+        self.special.as_ref()?.silent_since
+    }
+
+    fn further(&self) -> &[Ring] {
+        self.special.as_ref().map_or(&[], |special| &special.further)
+    }
+
     /// Moves all windows on to `at`.
     pub fn advance(&mut self, at: Timestamp) {
         self.ring.advance(at);
-        self.further.iter_mut().for_each(|ring| ring.advance(at));
+        if let Some(special) = &mut self.special {
+            special.further.iter_mut().for_each(|ring| ring.advance(at));
+        }
     }
 
     /// Errors at `at` in the main window (0) or in a further one (from 1 on).
     pub fn total_of(&self, window: usize, at: Timestamp) -> u64 {
         let ring = match window {
             0 => Some(&self.ring),
-            _ => self.further.get(window - 1),
+            _ => self.further().get(window - 1),
         };
         ring.map_or(0, |ring| ring.total_at(at))
     }
 
     /// Whether some bucket begins at `at`.
     pub fn is_boundary(&self, at: Timestamp) -> bool {
-        self.ring.is_boundary(at) || self.further.iter().any(|ring| ring.is_boundary(at))
+        self.ring.is_boundary(at) || self.further().iter().any(|ring| ring.is_boundary(at))
     }
 
     /// When the number of errors in some window may next fall; none when all are empty.
     pub fn boundary(&self) -> Option<Timestamp> {
-        let rings = self.further.iter().chain([&self.ring]);
+        let rings = self.further().iter().chain([&self.ring]);
         rings.filter(|ring| ring.total() > 0).map(Ring::boundary).min()
     }
 }
@@ -307,7 +334,7 @@ impl Groups {
             release(&key, interns);
             return known;
         }
-        let place = self.place(slot, key, rule, now);
+        let place = self.place(key, rule, now);
         if parts.is_none() {
             rule.overflow = place;
         } else {
@@ -323,21 +350,23 @@ impl Groups {
         place
     }
 
-    fn place(&mut self, slot: u32, key: Key, rule: &Compiled, now: Timestamp) -> u32 {
+    fn place(&mut self, key: Key, rule: &Compiled, now: Timestamp) -> u32 {
+        let special = rule.is_special().then(|| Special {
+            scope: NONE,
+            further: rule.further.iter().map(|width| Ring::new(*width, now)).collect(),
+            hash: 0,
+            silent_since: None,
+        });
         let mut group = Group {
             attention: rule.attention,
             incident: None,
             timer_at: NEVER,
-            rule: slot,
             generation: 0,
             ring: Ring::new(rule.width, now),
             evidence: Tracker::new(now),
             below_since: None,
             key,
-            scope: NONE,
-            further: rule.further.iter().map(|width| Ring::new(*width, now)).collect(),
-            hash: 0,
-            silent_since: None,
+            special: special.map(Box::new),
             recheck: false,
             deferred: false,
             live: true,
@@ -362,7 +391,7 @@ impl Groups {
         group.incident = None;
         group.timer_at = NEVER;
         group.generation = group.generation.wrapping_add(1);
-        let (slot, key, scope) = (group.rule, group.key, group.scope);
+        let (slot, key, scope) = (group.rule(), group.key, group.scope());
         self.free.push(place);
         if rule.overflow == place {
             rule.overflow = NONE;

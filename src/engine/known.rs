@@ -25,6 +25,17 @@ pub struct KnownGroup {
     pub status: GroupStatus,
 }
 
+impl KnownGroup {
+    /// The group without a resolution after which it was seen again: that was a time ago.
+    #[must_use]
+    pub fn settled(mut self) -> Self {
+        if matches!(self.status, GroupStatus::Resolved(at) if self.last_seen > at) {
+            self.status = GroupStatus::Open;
+        }
+        self
+    }
+}
+
 /// What people have made of an error group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupStatus {
@@ -102,8 +113,6 @@ impl Known {
             *last = (*last).max(seconds(group.last_seen));
             match group.status {
                 GroupStatus::Open => drop(self.status.remove(&key)),
-                // It has come back already.
-                GroupStatus::Resolved(at) if *last > seconds(at) => drop(self.status.remove(&key)),
                 status => drop(self.status.insert(key, status)),
             }
         }
@@ -174,8 +183,11 @@ mod tests {
         table.learn(&[known(0.0, GroupStatus::Resolved(at(20_005.0)))]);
         assert!(!meet(&mut table, 20_004.0, 0), "it happened before");
         assert!(meet(&mut table, 20_006.0, 0) && !meet(&mut table, 20_007.0, 0));
-        table.learn(&[known(0.0, GroupStatus::Resolved(at(20_005.0)))]);
+        let again = known(20_006.0, GroupStatus::Resolved(at(20_005.0)));
+        table.learn(&[again.settled()]);
         assert!(!meet(&mut table, 20_008.0, 0), "it had come back already");
+        table.learn(&[again]);
+        assert!(meet(&mut table, 20_009.0, 0), "it was resolved while it went on");
         table.learn(&[known(0.0, GroupStatus::Ignored)]);
         assert!(!meet(&mut table, 90_000.0, 10));
         table.learn(&[known(0.0, GroupStatus::Open)]);

@@ -211,6 +211,12 @@ impl Engine {
         }
     }
 
+    /// An engine that has forgotten everything but which error groups are known.
+    #[must_use]
+    pub fn renewed(&mut self) -> Self {
+        Self { known: std::mem::take(&mut self.known), ..Self::with_limits(self.limits) }
+    }
+
     /// Takes one input at `now` and appends what was decided, in order of time, to `out`.
     pub fn step(&mut self, now: Timestamp, input: Input<'_>, out: &mut Vec<Transition>) {
         let before = out.len();
@@ -273,6 +279,12 @@ impl Engine {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
         if self.recheck.is_empty() { self.timers.next() } else { Some(self.now) }
+    }
+
+    /// What is known to be counted; what is replayed is history, of which nothing more will come.
+    fn complete(&self) -> Complete {
+        let replayed = Some(self.now);
+        if self.passive { Complete { errors: replayed, runs: replayed } } else { self.complete }
     }
 
     fn rule(&self, slot: u32) -> Option<&Compiled> {

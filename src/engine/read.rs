@@ -35,7 +35,7 @@ impl Engine {
     #[must_use]
     pub fn highest(&self, rule_id: Uuid) -> Option<f64> {
         let slot = self.by_id.get(&rule_id).copied()?;
-        let mut groups = self.groups.all().filter(|(_, group)| group.rule == slot).peekable();
+        let mut groups = self.groups.all().filter(|(_, group)| group.rule() == slot).peekable();
         if groups.peek().is_none() {
             return Some(0.0);
         }
@@ -46,7 +46,7 @@ impl Engine {
     #[must_use]
     pub fn total_of(&self, rule_id: Uuid) -> u64 {
         let Some(slot) = self.by_id.get(&rule_id).copied() else { return 0 };
-        let groups = self.groups.all().filter(|(_, group)| group.rule == slot);
+        let groups = self.groups.all().filter(|(_, group)| group.rule() == slot);
         groups.map(|(_, group)| group.ring.total_at(self.now)).sum()
     }
 
@@ -86,7 +86,7 @@ impl Engine {
         let incident = group.incident.as_deref()?;
         let reading = self.reading_at(group)?;
         // As in judging: between judgements the evidence knows the most errors there were.
-        let rule = self.rule(group.rule)?;
+        let rule = self.rule(group.rule())?;
         let highest = match rule.is_counted() {
             true => rule.value_of(group.evidence.most()),
             false => incident.peak,
@@ -111,8 +111,8 @@ impl Engine {
     }
 
     fn reading_at(&self, group: &Group) -> Option<Reading> {
-        let rule = self.rule(group.rule)?;
-        let (runs, complete, at) = (&self.runs, self.complete, self.now);
+        let rule = self.rule(group.rule())?;
+        let (runs, complete, at) = (&self.runs, self.complete(), self.now);
         Some(Scene { rule, group, runs, complete, at }.read())
     }
 }

@@ -63,7 +63,9 @@ impl Engine {
                 self.by_id.get(&open.rule_id).and_then(|slot| self.rules.get_mut(*slot as usize));
             let print = open.group_key.get(GroupField::Fingerprint).and_then(|id| id.parse().ok());
             if let (Some(Some(rule)), Some(print)) = (rule, print) {
-                rule.awaited.insert(print, open.started_at);
+                let project = open.group_key.get(GroupField::Project);
+                let project = project.and_then(|id| id.parse().ok());
+                rule.awaited.insert((project, print), open.started_at);
             }
         }
     }
@@ -141,10 +143,11 @@ impl Engine {
             Some(true) if !rule.is_counted() || held => since,
             Some(true) => Some(since.unwrap_or(now)),
             Some(false) => None,
+            None if rule.is_absence() => None,
             None => since,
         };
         group.evidence.restore(&open.evidence);
-        let (slot, needs_history) = (group.rule, rule.needs_history);
+        let (slot, needs_history) = (group.rule(), rule.needs_history);
         if needs_history && let Some(rule) = self.rule_mut(slot) {
             rule.held_until = rule.held_until.max(Some(now + HOLD));
         }
@@ -176,18 +179,18 @@ impl Engine {
 
     /// What a group's window says now.
     pub(super) fn reading(&mut self, place: u32) -> Option<(&Compiled, Reading)> {
-        let now = self.now;
+        let (now, complete) = (self.now, self.complete());
         let group = self.groups.get_mut(place)?;
-        let rule = self.rules.get(group.rule as usize)?.as_ref()?;
+        let rule = self.rules.get(group.rule() as usize)?.as_ref()?;
         group.advance(now);
-        self.runs.advance(group.scope, now);
-        let scene = Scene { rule, group, runs: &self.runs, complete: self.complete, at: now };
+        self.runs.advance(group.scope(), now);
+        let scene = Scene { rule, group, runs: &self.runs, complete, at: now };
         Some((rule, scene.read()))
     }
 
     fn group_and_rule(&mut self, place: u32) -> Option<(&mut Group, &Compiled)> {
         let group = self.groups.get_mut(place)?;
-        let rule = self.rules.get(group.rule as usize)?.as_ref()?;
+        let rule = self.rules.get(group.rule() as usize)?.as_ref()?;
         Some((group, rule))
     }
 

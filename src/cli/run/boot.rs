@@ -9,15 +9,15 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    alerting::longest_ratio,
+    alerting::{asks_for_news, longest_of_runs},
     backoff::Backoff,
     clock::Clock,
-    engine::RunCount,
+    engine::{KnownGroup, RunCount},
     error::Error,
     http::{Probe, Readiness},
-    model::Span,
+    model::{Metric, OpenIncident, Rule, Span, Timestamp},
     store::{
-        Db, ErrorKind, StoreError,
+        Db, ErrorKind, StoreError, groups, incidents,
         rules::{self, RuleBook},
         runs::{self, RunTally},
     },
@@ -25,6 +25,8 @@ use crate::{
 
 /// How long one query may take.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// How long the reading of all known error groups may take.
+const HISTORY_LIMIT: Duration = Duration::from_secs(60);
 /// How far back each poll of the runs looks again, for transactions that were open meanwhile.
 const RUN_OVERLAP: Span = Span::from_secs(120);
 
@@ -34,7 +36,11 @@ pub struct Start {
     pub version: i64,
     /// The rules.
     pub book: RuleBook,
-    /// Runs within the longest window of a ratio rule.
+    /// Error groups that are known, where a rule asks for new ones.
+    pub known: Vec<KnownGroup>,
+    /// Incidents that were open then.
+    pub open: Vec<OpenIncident>,
+    /// Runs within the longest window of a rule that counts them.
     pub runs: Vec<RunCount>,
     /// Knows those runs.
     pub tally: RunTally,
@@ -100,12 +106,25 @@ async fn try_read(db: &Db, clock: &Clock) -> Result<Start, StoreError> {
     let version = rules::config_version(db, TIME_LIMIT).await?;
     let book = rules::load(db, TIME_LIMIT).await?;
     let now = clock.database_now();
-    let since = now - longest_ratio(&book.rules).unwrap_or_default() - RUN_OVERLAP;
+    let since = now - longest_of_runs(&book.rules).unwrap_or_default() - RUN_OVERLAP;
     let mut tally = RunTally::new(since, RUN_OVERLAP);
     let counts = runs::count(db, since, now, TIME_LIMIT).await?;
     let runs = counts.iter().copied().map(RunCount::from).collect();
     tally.apply(&counts, now);
-    Ok(Start { version, book, runs, tally })
+    let (mut known, mut open) = (Vec::new(), Vec::new());
+    if asks_for_news(&book.rules) {
+        known = groups::known(db, known_before(&book.rules, now), HISTORY_LIMIT).await?;
+        let opened = incidents::load_open(db, TIME_LIMIT).await?;
+        open.extend(opened.into_iter().map(|opened| opened.incident));
+    }
+    Ok(Start { version, book, known, open, runs, tally })
+}
+
+/// Groups first seen since then may be new to a rule, and their first errors are replayed; the replay
+/// reaches an hour back at least, and further than any window.
+fn known_before(rules: &[Rule], now: Timestamp) -> Timestamp {
+    let news = rules.iter().filter(|rule| matches!(rule.metric, Metric::NewGroup { .. }));
+    now - news.map(|rule| rule.window).max().unwrap_or_default()
 }
 
 /// What to do about an error that will not go away by itself.

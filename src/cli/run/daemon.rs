@@ -108,6 +108,7 @@ impl Daemon {
         let mut decider =
             Decider::new(db.clone(), clock.clone(), board.clone(), start.book.rules.clone());
         decider.replay_runs(&start.runs);
+        decider.remember(&start.known, &start.open);
         let options = FeedOptions {
             initial_window: decider.history_needed(),
             tick_quiet: settings.feed.quiet_tick.to_std(),

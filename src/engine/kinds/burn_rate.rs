@@ -89,7 +89,7 @@ pub(super) fn has_no_data(scene: Scene<'_>, burn: &Burn) -> bool {
 /// The burn rate of a pair; none where it has too few runs.
 fn rate(scene: Scene<'_>, burn: &Burn, plan: &Plan) -> Option<f64> {
     let of = |place: usize, least: u32| {
-        let runs = scene.runs.total_of(scene.group.scope, place, scene.at);
+        let runs = scene.runs.total_of(scene.group.scope(), place, scene.at);
         let errors = scene.group.total_of(place, scene.at);
         let enough = runs >= u64::from(least.max(1));
         enough.then(|| (float(errors) / float(runs)).min(1.0) / burn.budget())

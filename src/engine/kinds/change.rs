@@ -53,9 +53,8 @@ pub(super) fn read(scene: Scene<'_>, compare: Span, min_count: u32) -> Reading {
     let errors = scene.errors();
     let few = errors < u64::from(min_count.max(1));
     let unknown = Reading { errors, below: few.then_some(true), ..Reading::default() };
-    let Some(earlier) = scene.rule.baselines.get(scene.group.hash, scene.at) else {
-        return unknown;
-    };
+    let hash = scene.group.special.as_ref().map_or(0, |special| special.hash);
+    let Some(earlier) = scene.rule.baselines.get(hash, scene.at) else { return unknown };
     // Nothing at all earlier counts as one error, so that there is a percentage.
     let (now, then) = (float(errors), float(earlier.max(1)));
     let value = (now - then) / then * 100.0;

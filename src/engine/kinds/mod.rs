@@ -93,7 +93,7 @@ impl Scene<'_> {
 
     /// Runs in the group's longest window.
     fn run_count(self) -> u64 {
-        self.runs.total_at(self.group.scope, self.at)
+        self.runs.total_at(self.group.scope(), self.at)
     }
 
     /// Whether nothing is there that this rule needs: no event of an absence rule, too few runs of one
@@ -115,9 +115,12 @@ impl Scene<'_> {
             Metric::Absence { of: AbsenceOf::Errors, .. } => self.complete.errors,
             _ => self.complete.runs,
         };
-        match (self.group.silent_since, complete) {
+        match (self.group.silent_since(), complete) {
             (Some(since), Some(complete)) => {
-                complete >= since && self.at >= self.rule.observed_from()
+                // Before its first event the engine stands at the beginning of time.
+                complete >= since
+                    && self.at >= self.rule.observed_from()
+                    && self.at > Timestamp::default()
             }
             _ => false,
         }
@@ -125,14 +128,14 @@ impl Scene<'_> {
 
     /// The next instant at which time alone may change what a rule with an ever-present group says.
     pub fn next_look(self) -> Option<Timestamp> {
-        if self.group.silent_since.is_none() || !self.is_silent() {
+        if self.group.silent_since().is_none() || !self.is_silent() {
             // Of an absence the end of the window, of a ratio every boundary.
             return match self.rule.rule.metric {
                 Metric::Absence { of: AbsenceOf::Errors, .. } => self.group.ring.drained_at(),
                 Metric::Absence { of: AbsenceOf::Runs, .. } => {
-                    self.runs.drained_at(self.group.scope)
+                    self.runs.drained_at(self.group.scope())
                 }
-                _ => self.runs.boundary(self.group.scope),
+                _ => self.runs.boundary(self.group.scope()),
             };
         }
         let observed = self.rule.observed_from();

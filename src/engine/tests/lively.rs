@@ -68,8 +68,8 @@ fn kind(n: u8) -> (Metric, f64) {
         0..3 => (Metric::Count, 1.0),
         3 => (Metric::Rate, 1.0),
         4 | 5 => (Metric::Ratio { min_runs: 3 }, 0.1),
-        6 => (Metric::NewGroup { quiet: Span::ZERO }, 1.0),
-        7 => (Metric::NewGroup { quiet: Span::from_secs(200) }, 1.0),
+        6 => (Metric::NewGroup { quiet: Span::ZERO, since: None }, 1.0),
+        7 => (Metric::NewGroup { quiet: Span::from_secs(200), since: None }, 1.0),
         8 => (Metric::Change { compare: Span::from_secs(120), min_count: 2 }, 40.0),
         9 => {
             let windows = [
@@ -95,6 +95,7 @@ fn sensible(mut rule: Rule) -> Rule {
         Metric::NewGroup { .. } => {
             (rule.warning, rule.critical, rule.resolve) = (Some(1.0), rule.critical, None);
             rule.critical = rule.critical.filter(|critical| *critical > 1.0);
+            rule.group_by.clear();
         }
         Metric::Change { .. } => {
             rule.group_by.retain(|field| *field != GroupField::Fingerprint);

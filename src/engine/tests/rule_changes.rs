@@ -3,7 +3,7 @@
 use super::support::{Script, at, event, id, rule};
 use crate::{
     engine::{Input, RunCount},
-    model::{Filter, GroupField, GroupKey, Metric, Rule, Severity, Span},
+    model::{Filter, GroupField, GroupKey, Metric, NoData, Rule, Severity, Span},
 };
 
 fn change(script: &mut Script, second: f64, rules: Vec<Rule>) {
@@ -128,6 +128,7 @@ fn a_new_rule_fires_once_its_past_is_known() {
         metric: Metric::Ratio { min_runs: 5 },
         warning: Some(0.5),
         critical: None,
+        no_data: NoData::Resolve,
         ..rule(2)
     };
     let mut script = firing();

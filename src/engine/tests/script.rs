@@ -4,7 +4,7 @@ use super::support::{Script, at, id, rule};
 use crate::{
     engine::{Engine, Input, Limits, incident_id},
     model::{
-        Filter, GroupField, GroupKey, IncidentState, Metric, Rule, Severity, Source, Span,
+        Filter, GroupField, GroupKey, IncidentState, Metric, NoData, Rule, Severity, Source, Span,
         TransitionKind, TypePattern,
     },
 };
@@ -223,13 +223,20 @@ fn ratio_is_of_the_runs() {
     check(
         ratio.clone(),
         "0 runs 100; 30 runs 20; 31 error x3; 150 tick",
-        "61 firing warning 0.15/0.1; 92 resolved warning 0/0.1",
+        "61 firing warning 0.15/0.1",
     );
-    // No value while firing: unchanged until the errors are gone.
+    // No value while firing: no errors among no runs are not the same as none among many.
+    let lines = "0 runs 10; 30 error x2; 62 tick; 150 tick; 160 runs 10; 161 tick";
+    check(ratio.clone(), lines, "30 firing warning 0.1/0.1; 160 resolved warning 0/0.1");
     check(
-        ratio.clone(),
-        "0 runs 10; 30 error x2; 62 tick; 150 tick",
-        "30 firing warning 0.1/0.1; 91 resolved warning 0/0.1",
+        Rule { no_data: NoData::Resolve, ..ratio.clone() },
+        lines,
+        "30 firing warning 0.1/0.1; 61 resolved warning 2/0.1",
+    );
+    check(
+        Rule { no_data: NoData::Alert, ..ratio.clone() },
+        "1 runs 10; 62 runscomplete; 63 runscomplete; 90 runs 10; 90 tick",
+        "62 firing warning 0/0.1; 90 resolved warning 0/0.1",
     );
     check(
         Rule { pending: Span::from_secs(5), ..ratio.clone() },

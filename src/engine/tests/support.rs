@@ -205,6 +205,7 @@ impl Script {
                 }
                 "runs" => self.input(second, Input::Runs(&runs)),
                 "replayruns" => self.input(second, Input::ReplayRuns(&runs)),
+                "runscomplete" => self.input(second, Input::RunsComplete { through: at(second) }),
                 "tick" => self.input(second, Input::Tick),
                 "complete" => self.input(second, Input::HistoryComplete { rule_id: None }),
                 "ack" | "unack" => {

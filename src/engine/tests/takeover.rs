@@ -209,7 +209,7 @@ fn ratios_go_on() {
         ratio,
         "1 runs 10 project=1; 2 error project=1",
         2.0,
-        "61.5 tick; 70 tick",
-        "63 resolved warning 0/0.1 project=1",
+        "61.5 tick; 70 tick; 71 runs 10 project=1",
+        "71 resolved warning 0/0.1 project=1",
     );
 }

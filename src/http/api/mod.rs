@@ -10,11 +10,14 @@
 
 mod body;
 mod caller;
+mod channels;
 mod document;
 mod events;
 mod explain;
+mod interactivity;
 mod layers;
 mod limits;
+mod links;
 mod metrics;
 mod preview;
 mod problem;
@@ -32,8 +35,11 @@ use utoipa_axum::router::OpenApiRouter;
 /// Every area's routes, with their description.
 fn areas() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(document::head())
+        .merge(channels::routes())
         .merge(events::routes())
         .merge(explain::routes())
+        .merge(interactivity::routes())
+        .merge(links::routes())
         .merge(metrics::routes())
         .merge(preview::routes())
 }

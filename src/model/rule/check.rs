@@ -119,7 +119,7 @@ impl Rule {
             Metric::Ratio { min_runs } => {
                 check.that("min_runs", counted(*min_runs), "must be 1 to 1000000");
             }
-            Metric::NewGroup { quiet } => {
+            Metric::NewGroup { quiet, .. } => {
                 let fits = within(*quiet, 0, 365 * DAY) && quiet.micros() % (DAY * 1_000_000) == 0;
                 check.that("quiet_days", fits, "must be 0 to 365");
                 check.that(

@@ -97,7 +97,8 @@ impl<'a> Reader<'a> {
             "ratio" => Metric::Ratio { min_runs: self.natural("min_runs", 20) },
             "new_group" => {
                 let days = i64::from(self.natural("quiet_days", 0));
-                Metric::NewGroup { quiet: Span::from_secs(days.saturating_mul(DAY)) }
+                let quiet = Span::from_secs(days.saturating_mul(DAY));
+                Metric::NewGroup { quiet, since: self.instant("created_at") }
             }
             "change" => Metric::Change {
                 compare: self.seconds("compare_seconds", DAY),

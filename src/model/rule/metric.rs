@@ -26,6 +26,9 @@ pub enum Metric {
     NewGroup {
         /// Back after so long without an event is as good as new; zero means that only resolving is.
         quiet: Span,
+        /// When the rule was made, where that is known: what came before then is history, also to an
+        /// instance that starts later.
+        since: Option<Timestamp>,
     },
     /// By how many percent the window holds more matching errors than the same window earlier.
     Change {

@@ -281,6 +281,14 @@ impl Stack {
         RestClient::new(config, Arc::new(minter)).expect("a client")
     }
 
+    /// The token of a signed-in user.
+    pub fn user_token(&self, user: Uuid) -> String {
+        let extra = Map::from_iter([("sub".to_owned(), user.to_string().into())]);
+        let claims = Claims { role: "authenticated".to_owned(), issuer: String::new(), extra };
+        let token = self.signer().mint(&claims, Span::from_secs(600), Clock::system().now());
+        token.expect("a token").expose_secret().to_owned()
+    }
+
     /// Posts to `path` below `/rest/v1` as a signed-in user: the status and the body.
     pub async fn post_as(&self, user: Uuid, path: &str, body: &Value) -> (u16, String) {
         let extra = Map::from_iter([("sub".to_owned(), user.to_string().into())]);
