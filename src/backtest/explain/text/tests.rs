@@ -77,9 +77,12 @@ fn a_whole_paragraph() {
     );
 }
 
+/// What is different from [`facts`].
+type Change = fn(&mut Facts);
+
 #[test]
 fn each_reason_has_its_sentence() {
-    let cases: &[(fn(&mut Facts), &str)] = &[
+    let cases: &[(Change, &str)] = &[
         (|f| f.enabled = false, "is not enabled, so it is not evaluated."),
         (
             |f| f.incident = Some(incident()),
