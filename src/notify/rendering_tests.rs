@@ -105,6 +105,7 @@ fn digests_on_every_medium() {
         from: &mailbox("Alerts <alerts@mesh.example>"),
         reply_to: None,
         to: &[mailbox("ada@mesh.example")],
+        links: None,
     };
     let mail = email::compose_digest(letter, &news).expect("composed").formatted();
     let mail = String::from_utf8(mail).expect("mails are ascii");
