@@ -163,8 +163,8 @@ pub fn advance(
     if to <= engine.now() && earlier.started() {
         return;
     }
+    engine.step(engine.now(), Input::RunsComplete { through: to }, out);
     earlier.give(engine, to, false, out);
-    engine.step(to, Input::RunsComplete { through: to }, out);
     engine.step(to, Input::Tick, out);
 }
 

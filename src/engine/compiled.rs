@@ -221,6 +221,12 @@ impl Compiled {
         self.lowest_level() == Level::Warning
     }
 
+    /// How many windows it has been silent at `at`, if the incident began at `started_at`: it had been
+    /// silent for as many as it takes to fire then.
+    pub fn silence(&self, started_at: Timestamp, at: Timestamp) -> f64 {
+        self.fire + at.since(started_at).as_secs_f64() / self.rule.window.as_secs_f64()
+    }
+
     /// When an open incident of an absence becomes critical.
     pub fn critical_at(&self, state: IncidentState, started_at: Timestamp) -> Option<Timestamp> {
         let critical = self.rule.critical.filter(|critical| *critical > self.fire)?;

@@ -220,6 +220,7 @@ pub(super) fn judge(
         }
     };
 
+    let was_below = below_since.is_some();
     watch(below_since, moment);
     let incident = match place {
         Some(incident) => incident,
@@ -238,6 +239,8 @@ pub(super) fn judge(
     // that take more than errors it says nothing, but there every event is judged.
     let highest = match rule.is_counted() {
         true => Some(rule.value_of(moment.evidence.most())),
+        // A silence was longest in the moment in which it ends.
+        false if rule.is_absence() && !was_below => Some(rule.silence(incident.started_at, at)),
         false => reading.value,
     };
     if let Some(value) = highest {

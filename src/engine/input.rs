@@ -39,7 +39,7 @@ pub enum Input<'a> {
     Tick,
     /// All runs that were started before then have been given.
     RunsComplete {
-        /// When; not later than now.
+        /// When.
         through: Timestamp,
     },
     /// What the earlier window of a change rule holds during one whole minute; best given before that

@@ -14,14 +14,10 @@ pub(super) fn read(scene: Scene<'_>, of: AbsenceOf) -> Reading {
     if silent && !scene.silence_is_certain() {
         return Reading { errors, runs, below: None, detail, ..Reading::default() };
     }
-    // The silence had lasted for the windows that it takes when the incident began.
     let value = match &scene.group.incident {
         _ if !silent => 0.0,
         None => rule.fire,
-        Some(incident) => {
-            let since = scene.at.since(incident.started_at).as_secs_f64();
-            rule.fire + since / rule.rule.window.as_secs_f64()
-        }
+        Some(incident) => rule.silence(incident.started_at, scene.at),
     };
     let level = rule.level_of(value);
     let below = Some(!silent);
