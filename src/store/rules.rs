@@ -52,7 +52,7 @@ pub async fn load(db: &Db, limit: Duration) -> Result<RuleBook, StoreError> {
     for row in rows {
         let description = row.get("description").and_then(Value::as_str).unwrap_or_default();
         let description = description.to_owned();
-        match Rule::from_columns(row) {
+        match Rule::from_stored(row) {
             Ok(rule) => {
                 book.descriptions.insert(rule.id, description);
                 book.rules.push(rule);

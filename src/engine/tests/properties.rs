@@ -230,6 +230,7 @@ proptest! {
         whole in any::<bool>(),
     ) {
         let until = end(&events);
+        let flaps: Vec<_> = rules.iter().map(|rule| rule.flap).collect();
         let through = evaluate(rules.clone(), &events, &runs, until);
         let all = merged(&events, &runs);
         let cut = cut.index(all.len() + 1);
@@ -289,7 +290,8 @@ proptest! {
         let until_end: Vec<_> = through.iter().map(core).collect();
         let restarted: Vec<_> = told.iter().map(core).filter(|told| told.0 <= end(&events)).collect();
         prop_assert_eq!(restarted, until_end);
-        if whole {
+        // A standby does not hold incidents open that flap, so it may miss a peak between two messages.
+        if whole && flaps.iter().all(Option::is_none) {
             let peaks = |told: &[Transition]| {
                 told.iter().map(|told| told.peak.to_bits()).collect::<Vec<_>>()
             };

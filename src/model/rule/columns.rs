@@ -27,14 +27,35 @@ impl Rule {
         reason = "whoever has read it has no further use for it"
     )]
     pub fn from_columns(columns: Value) -> Result<Self, Vec<RuleError>> {
-        let mut read = Reader::new(&columns);
-        let rule = read.rule();
-        let mut errors = read.errors;
-        // What could not be read has a stand-in, about which nothing more should be said.
-        let unread: Vec<&str> = errors.iter().map(|error| error.field).collect();
-        errors.extend(rule.validate().into_iter().filter(|error| !unread.contains(&error.field)));
+        let (rule, errors) = read(&columns);
         if errors.is_empty() { Ok(rule) } else { Err(errors) }
     }
+
+    /// The rule of a row that the table has accepted: as [`Rule::from_columns`], but how often it may
+    /// remind is the table's business alone.
+    ///
+    /// # Errors
+    /// Everything for which it cannot be evaluated.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "whoever has read it has no further use for it"
+    )]
+    pub fn from_stored(columns: Value) -> Result<Self, Vec<RuleError>> {
+        let (rule, mut errors) = read(&columns);
+        errors.retain(|error| error.field != "reminder_seconds" || rule.reminder < Span::ZERO);
+        if errors.is_empty() { Ok(rule) } else { Err(errors) }
+    }
+}
+
+/// The rule, and everything that is wrong with it.
+fn read(columns: &Value) -> (Rule, Vec<RuleError>) {
+    let mut read = Reader::new(columns);
+    let rule = read.rule();
+    let mut errors = read.errors;
+    // What could not be read has a stand-in, about which nothing more should be said.
+    let unread: Vec<&str> = errors.iter().map(|error| error.field).collect();
+    errors.extend(rule.validate().into_iter().filter(|error| !unread.contains(&error.field)));
+    (rule, errors)
 }
 
 struct Reader<'a> {
