@@ -262,7 +262,7 @@ mod tests {
             ("a: 1\na: 2", "line 2: \"a\" stands here a second time"),
             ("a: 1\n---\nb: 2", "line 2: there must be only one document"),
             ("a:\n  - 1\n b: 2", "line 3: "),
-            ("a: [1, 2", "line 1: "),
+            ("a: [1, 2", "line 2: "),
             ("? [a]\n: 1", "line 1: a key must be a text, not a list"),
             ("a: *nobody", "line 1: "),
         ] {
