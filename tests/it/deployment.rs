@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+use meshhook_errors::notify::EVENT_TYPE;
+
 use crate::support::{
     process::{Folder, run},
     stack::{Stack, Variables},
@@ -27,13 +29,16 @@ fn recorded(folder: &Path) -> BTreeSet<String> {
             names.extend(recorded(&path));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).unwrap();
-            let quoted = text.split('"').skip(1).step_by(1);
+            // A metric is named in the call that records it, or in a constant.
+            let words: Vec<&str> = text.split('"').collect();
+            let recorded = words.windows(2).filter(|pair| {
+                let before = pair[0].trim_end();
+                before.ends_with("!(") || before.ends_with('=')
+            });
             names.extend(
-                quoted
-                    .filter(|word| {
-                        word.starts_with("meshhook_errors_")
-                            && word.chars().all(|c| c.is_ascii_lowercase() || c == '_')
-                    })
+                recorded
+                    .map(|pair| pair[1])
+                    .filter(|word| word.starts_with("meshhook_errors_") && *word != EVENT_TYPE)
                     .map(str::to_owned),
             );
         }
