@@ -127,15 +127,15 @@ async fn a_rule_that_cannot_be_used_is_reported_and_costs_only_itself() {
     let instance = stack.daemon().await;
     // Somebody has dropped a constraint, or a later version knows more metrics.
     stack
-        .alter("alter table public.alert_rules drop constraint metric_must_be_count_rate_or_ratio")
+        .alter("alter table public.alert_rules drop constraint metric_must_be_a_known_kind")
         .await;
-    let bad = stack.rule("Too new", json!({"metric": "burn_rate", "warning": 1}), &[channel]).await;
+    let bad = stack.rule("Too new", json!({"metric": "median", "warning": 1}), &[channel]).await;
     stack.rule("Good after", json!({"error_types": ["input"], "warning": 3}), &[channel]).await;
     let problems = "select problems::text from public.error_tracker_status where instance_id = $1";
     let id = instance.daemon.instance();
     eventually("the status row names the rule and the field", || async {
         let text = stack.text_of(problems, id).await.unwrap_or_default();
-        (text.contains("Too new") && text.contains("metric") && text.contains("burn_rate"))
+        (text.contains("Too new") && text.contains("metric") && text.contains("median"))
             .then_some(())
     })
     .await;
@@ -152,7 +152,7 @@ async fn a_rule_that_cannot_be_used_is_reported_and_costs_only_itself() {
     stack.execute("delete from public.alert_rules where rule_id = $1", bad).await;
     stack
         .alter(
-            "alter table public.alert_rules add constraint metric_must_be_count_rate_or_ratio \
+            "alter table public.alert_rules add constraint metric_must_be_a_known_kind \
              check (metric in ('count', 'rate', 'ratio'))",
         )
         .await;
