@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 NODE_MIN := 20
 
-.PHONY: help setup dev smoke test campaign soak bench fmt lint doc deny clean
+.PHONY: help setup dev smoke screenshots test test-e2e campaign soak bench fmt lint doc deny clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,8 +18,14 @@ dev: setup ## Everything on this machine: database, daemon, sinks, demo workload
 smoke: setup ## The same once, without a person: burst, alerts, resolved messages, one line of JSON.
 	cargo run --quiet -- dev --smoke
 
+screenshots: ## Pictures of every page of a running `make dev`; those of the README are committed.
+	cd dashboard && node scripts/screenshots.mjs $(DASHBOARD)
+
 test: setup ## All tests, the database ones on the system's PostgreSQL and on version 17.
 	@.ci/test
+
+test-e2e: setup ## Browser tests only; installs Debian's Chromium where it may.
+	@.ci/test-e2e
 
 campaign: setup ## Of these, kills, takeovers and misbehaving servers: about 5 minutes on a quiet machine.
 	cargo test -p meshhook-errors --test it -- --test-threads=2 availability:: crash_points:: faults:: latency:: ledger_concurrency:: soak_briefly:: system::
@@ -27,17 +33,19 @@ campaign: setup ## Of these, kills, takeovers and misbehaving servers: about 5 m
 soak: setup ## Writers, faults, kills and takeovers for SOAK_MINUTES minutes (10); the last line is the balance as JSON.
 	@cargo test --quiet -p meshhook-errors --test soak
 
-bench: setup ## Benchmarks in release mode.
+bench: setup ## Benchmarks in release mode: engine, frames, ledger, inserts, capture, masking, classification.
 	cargo bench --workspace
+	cd packages/error-reporter && node bench/capture.js
 
 fmt: ## Format the code.
 	cargo fmt --all
 
-lint: ## Format check, clippy with warnings denied, documentation without warnings.
+lint: ## Format check, clippy with warnings denied, documentation without warnings, the dashboard's own.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+	cd dashboard && node scripts/prepare.mjs install && npm run --silent lint && npm run --silent check
 
 deny: ## Licences, advisories and duplicate versions of dependencies.
 	cargo deny check

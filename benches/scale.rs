@@ -5,7 +5,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, raw_sql};
@@ -13,6 +13,8 @@ use supabase_local::{
     migrate::apply_folder,
     postgres::{Binaries, Cluster, ClusterOptions, PostgresChoice},
 };
+
+use tokio::time::Instant;
 
 mod summary;
 

@@ -1,4 +1,4 @@
--- Which errors does a rule count, in the order of their numbers, and what does it look at in each?
+-- Which errors does a rule count, in the order in which they were received, and what does it look at in each?
 -- $1 and $2 limit the time at which they happened, $2 also that at which they were received. What
 -- belongs to the rule's filter follows, and then which columns it needs.
 select m."timestamp", m.received_at,
@@ -17,4 +17,4 @@ select m."timestamp", m.received_at,
         or m.error_type = any ($5) or split_part(m.error_type, '.', 1) = any ($6))
    and ($7::text[] is null or m.severity = any ($7::text[]::public.error_severity[]))
    and ($8::uuid[] is null or m.workflow_id = any ($8))
- order by m.seq
+ order by m.received_at, m.seq

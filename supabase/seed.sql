@@ -55,7 +55,9 @@ insert into public.alert_channels (channel_id, project_id, name, kind, config) v
   ('c4a00000-0000-4000-8000-000000000003', 'ac3e0000-0000-4000-8000-000000000001', 'Acme webhook', 'webhook',
    '{"url": "https://hooks.example.com/meshhook"}'),
   ('c4a00000-0000-4000-8000-000000000004', '910be000-0000-4000-8000-000000000002', 'Globex e-mail', 'email',
-   '{"to": ["bob@example.com", "oncall@example.com"]}')
+   '{"to": ["bob@example.com", "oncall@example.com"]}'),
+  ('c4a00000-0000-4000-8000-000000000005', 'ac3e0000-0000-4000-8000-000000000001', 'Acme Slack bot', 'slack', '{"channel": "C0ACME0ALERTS"}'),
+  ('c4a00000-0000-4000-8000-000000000006', '910be000-0000-4000-8000-000000000002', 'Globex PagerDuty', 'webhook', '{"format": "pagerduty"}')
 on conflict (channel_id) do nothing;
 
 insert into public.alert_rules (rule_id, project_id, name, description, metric, min_runs, error_types, severities,
@@ -73,7 +75,9 @@ insert into public.alert_rule_channels (rule_id, channel_id, min_level) values
   ('12e00000-0000-4000-8000-000000000001', 'c4a00000-0000-4000-8000-000000000001', 'warning'),
   ('12e00000-0000-4000-8000-000000000001', 'c4a00000-0000-4000-8000-000000000002', 'warning'),
   ('12e00000-0000-4000-8000-000000000002', 'c4a00000-0000-4000-8000-000000000003', 'warning'),
-  ('12e00000-0000-4000-8000-000000000003', 'c4a00000-0000-4000-8000-000000000004', 'warning')
+  ('12e00000-0000-4000-8000-000000000002', 'c4a00000-0000-4000-8000-000000000005', 'warning'),
+  ('12e00000-0000-4000-8000-000000000003', 'c4a00000-0000-4000-8000-000000000004', 'warning'),
+  ('12e00000-0000-4000-8000-000000000003', 'c4a00000-0000-4000-8000-000000000006', 'warning')
 on conflict (rule_id, channel_id) do nothing;
 
 commit;

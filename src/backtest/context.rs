@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{messages::Restraints, report::ChannelRef, run::RunError};
+use super::{messages::Restraints, report::ChannelRef};
 use crate::{
     model::{Rule, RuleError, Timestamp},
     store::{
-        Db,
+        Db, StoreError,
         rule_rows::{self, RuleChannel},
+        telling::Concerned,
     },
 };
 
@@ -27,7 +28,7 @@ pub enum FindError {
     Invalid(Vec<RuleError>),
     /// The database failed.
     #[error(transparent)]
-    Store(#[from] crate::store::StoreError),
+    Store(#[from] StoreError),
 }
 
 /// A rule of the database, by name or id.
@@ -66,20 +67,27 @@ pub async fn find(
     Ok(Found { rule, enabled, channels })
 }
 
-/// What may keep people from being told of `rule` between the two times.
+/// What may keep people from being told of `rule` between the two times: silences as they were, quiet
+/// hours and maintenance windows as they are now.
+///
+/// Rules that keep this one quiet while they fire are not looked at: what they would have done is
+/// another back-test.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn restraints(
     db: &Db,
-    from: Timestamp,
-    to: Timestamp,
+    rule: &Rule,
+    (from, to): (Timestamp, Timestamp),
     limit: Duration,
-) -> Result<Restraints, RunError> {
+) -> Result<Restraints, StoreError> {
     let rows = rule_rows::silences(db, from, to, limit).await?;
     // A silence that cannot be read is one that does not work when running live either.
     let silences = rows.into_iter().filter_map(|row| serde_json::from_value(row).ok()).collect();
-    Ok(Restraints { silences, ..Restraints::default() })
+    let concerned = Concerned { rules: vec![rule.id], ..Concerned::default() };
+    let facts = rule_rows::telling_facts(db, concerned, limit).await?;
+    let quiet_hours = facts.policy.quiet_hours;
+    Ok(Restraints { silences, quiet_hours, ..Restraints::default() })
 }
 
 impl From<RuleChannel> for ChannelRef {

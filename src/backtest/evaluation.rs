@@ -64,6 +64,8 @@ pub struct Outcome {
     pub open: Vec<(OpenIncident, f64)>,
     /// Rows that had left the window before they were received.
     pub too_late: u64,
+    /// The engine as it stands at the end.
+    pub engine: Engine,
 }
 
 impl Evaluation {
@@ -125,7 +127,7 @@ impl Evaluation {
         self.collect();
         let engine = self.playback.engine();
         let open = engine.open_incidents();
-        self.series.note(engine.now(), engine.highest(self.rule.id));
+        self.series.end(engine.now(), engine.highest(self.rule.id));
         let too_late = engine.stats().too_old;
         let (series, samples) = self.series.finish();
         Outcome {
@@ -137,6 +139,7 @@ impl Evaluation {
             samples,
             open,
             too_late,
+            engine: self.playback.into_engine(),
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod context;
 mod evaluation;
+pub mod explain;
 mod incidents;
 mod messages;
 mod report;

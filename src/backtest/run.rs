@@ -43,6 +43,12 @@ pub enum RunError {
     /// Nothing lies between the two times.
     #[error("to must be later than from, and from must lie in the past")]
     Empty,
+    /// The rule is of a kind whose past is not stored: what groups were known, or what an earlier
+    /// window held, at the beginning of the stretch.
+    #[error(
+        "a rule of kind {0} cannot be tested over history; explain and back-test do not know what it knew"
+    )]
+    Kind(&'static str),
     /// The database failed or was too slow.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -91,10 +97,14 @@ pub async fn replay(
     if to <= from {
         return Err(RunError::Empty);
     }
+    if matches!(rule.metric, Metric::NewGroup { .. } | Metric::Change { .. }) {
+        return Err(RunError::Kind(rule.metric.as_str()));
+    }
     let begins = Evaluation::begins(rule, from);
-    let mut runs: Vec<RunCount> = match rule.metric {
-        Metric::Ratio { .. } => runs::count(db, begins, to, limit).await?,
-        _ => Vec::new(),
+    let mut runs: Vec<RunCount> = if rule.metric.needs_runs() {
+        runs::count(db, begins, to, limit).await?
+    } else {
+        Vec::new()
     }
     .into_iter()
     .map(RunCount::from)

@@ -81,6 +81,12 @@ impl Series {
         }
     }
 
+    /// The value at the end, which is the last sample.
+    pub fn end(&mut self, at: Timestamp, value: Option<f64>) {
+        self.samples.extend(value);
+        self.note(at, value);
+    }
+
     /// The points in order of time, and all samples in ascending order.
     pub fn finish(mut self) -> (Vec<Point>, Vec<f64>) {
         let length = i128::from(self.to.since(self.from).micros());

@@ -62,7 +62,7 @@ pub async fn execute(arguments: Arguments, environment: &Environment) -> Result<
     let db = wiring::database(&reader.finish(config)?)?;
     let (rule, channels) = wanted(&arguments, &db).await?;
     let restraints =
-        backtest::restraints(&db, from, to, TIME_LIMIT).await.map_err(Error::failed)?;
+        backtest::restraints(&db, &rule, (from, to), TIME_LIMIT).await.map_err(Error::failed)?;
     let suggest = arguments.suggest;
     let request = Request { rule, channels, restraints, from, to, suggest };
     let report = backtest::run(&db, &request, TIME_LIMIT).await.map_err(Error::failed)?;

@@ -14,11 +14,13 @@ mod channels;
 mod check;
 #[cfg(feature = "dev")]
 mod dev;
+mod explain;
 mod healthcheck;
 mod manual;
 mod prune;
 mod reconcile;
 mod report;
+mod rules;
 pub mod run;
 mod token;
 mod wiring;
@@ -48,8 +50,12 @@ enum Command {
     Backtest(backtest::Arguments),
     /// Diagnose a deployment line by line.
     Check(check::Arguments),
+    /// Say why a rule fires, or does not.
+    Explain(explain::Arguments),
     /// Report error events from the shell, or from NDJSON on standard input.
     Report(report::Arguments),
+    /// Alert rules as a file: export, apply, check, schema.
+    Rules(rules::Arguments),
     /// Mint a token for a worker.
     Token(token::Arguments),
     /// Store the secret of a channel, read from standard input.
@@ -90,7 +96,9 @@ impl Cli {
             Command::Dev(arguments) => Box::pin(dev::execute(arguments, environment)).await,
             Command::Backtest(arguments) => backtest::execute(arguments, &environment).await,
             Command::Check(arguments) => check::execute(arguments, &environment).await,
+            Command::Explain(arguments) => explain::execute(arguments, &environment).await,
             Command::Report(arguments) => report::execute(arguments, &environment).await,
+            Command::Rules(arguments) => rules::execute(arguments, &environment).await,
             Command::Token(arguments) => token::execute(&arguments, &environment),
             Command::Secret(arguments) => channels::set_secret(arguments, &environment).await,
             Command::SendTest(arguments) => channels::send_test(arguments, &environment).await,

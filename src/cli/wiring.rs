@@ -13,7 +13,7 @@ use crate::{
     error::Error,
     http::api::{self, ApiParts, ApiState},
     model::Span,
-    notify::{Egress, EgressConfig, Mailer, Senders, SmtpConfig},
+    notify::{Controls, Egress, EgressConfig, Endpoints, Links, Mailer, Senders, SmtpConfig},
     realtime::{RealtimeConfig, Timing, Vsn},
     rest::{Forward, RestClient, RestConfig},
     store::{
@@ -177,7 +177,19 @@ pub fn notify_parts(config: &Notify, clock: Clock) -> Result<NotifyParts, Error>
         }
         _ => None,
     };
-    Ok(NotifyParts { senders: Senders::new(egress, mailer, clock), key })
+    let mut endpoints = Endpoints::default();
+    if let Some(url) = &config.slack_api {
+        url.as_str().trim_end_matches('/').clone_into(&mut endpoints.slack_api);
+    }
+    endpoints.pagerduty = config.pagerduty_events.as_ref().map(ToString::to_string);
+    let links = config.links_key.as_ref().zip(config.public_url.clone());
+    let controls = Controls {
+        slack: config.slack_signing_secret.is_some(),
+        links: links.and_then(|(key, base)| Links::new(key, base)),
+    };
+    let senders = Senders::new(egress, mailer, clock);
+    let senders = senders.with_endpoints(endpoints).with_controls(controls);
+    Ok(NotifyParts { senders, key })
 }
 
 /// The daemon's API.

@@ -138,10 +138,20 @@ impl Credentials {
 pub struct Notify {
     /// Key of the channels' secrets.
     pub channel_key: Option<SecretString>,
+    /// Where people reach the daemon's API.
+    pub public_url: Option<Url>,
+    /// Signs the links in mail.
+    pub links_key: Option<SecretString>,
+    /// Proves that a press of a button comes from Slack.
+    pub slack_signing_secret: Option<SecretString>,
     /// Mail server.
     pub smtp_url: Option<SecretString>,
     /// Sender of mail.
     pub smtp_from: Option<String>,
+    /// Where Slack's Web API is; none is Slack's own.
+    pub slack_api: Option<Url>,
+    /// What stands in for PagerDuty's Events API.
+    pub pagerduty_events: Option<Url>,
     /// Where the dashboard is, without a trailing slash.
     pub dashboard_url: Option<Url>,
     /// Private networks that webhooks may reach.
@@ -162,6 +172,19 @@ impl Notify {
                 "must be 32 bytes in base64, as from openssl rand -base64 32",
             );
         }
+        let links_key = reader.text(&var::LINKS_KEY);
+        if let Some(key) = &links_key
+            && BASE64_STANDARD.decode(key).map(|bytes| bytes.len()) != Ok(32)
+        {
+            reader.problem(
+                &var::LINKS_KEY,
+                "must be 32 bytes in base64, as from openssl rand -base64 32",
+            );
+        }
+        let public_url = urls::address(reader, &var::PUBLIC_URL, ("http", "https"));
+        if links_key.is_some() && public_url.is_none() {
+            reader.required(&var::PUBLIC_URL);
+        }
         let smtp_url = smtp_with_starttls(reader)
             .or_else(|| urls::address(reader, &var::SMTP_URL, ("smtp", "smtps")));
         let smtp_from = reader.text(&var::SMTP_FROM);
@@ -175,8 +198,13 @@ impl Notify {
         }
         Some(Self {
             channel_key: channel_key.map(SecretString::from),
+            public_url,
+            links_key: links_key.map(SecretString::from),
+            slack_signing_secret: reader.text(&var::SLACK_SIGNING_SECRET).map(SecretString::from),
             smtp_url: smtp_url.map(|url| url.to_string().into()),
             smtp_from,
+            slack_api: urls::address(reader, &var::SLACK_API_URL, ("http", "https")),
+            pagerduty_events: urls::address(reader, &var::PAGERDUTY_EVENTS_URL, ("http", "https")),
             dashboard_url: urls::address(reader, &var::DASHBOARD_URL, ("http", "https")),
             allowed_networks: networks(reader),
             allow_plaintext: reader.allows_plaintext(),

@@ -51,8 +51,13 @@ variables! {
     SUPABASE_SIGNING_KEY_ID: "key id (kid) of SUPABASE_SIGNING_KEY where a PEM does not carry one";
     #[secret] SUPABASE_SERVICE_ROLE_KEY: "last resort where there is neither secret nor signing key; has wider rights than the daemon needs";
     #[secret] CHANNEL_SECRETS_KEY: "32 random bytes in base64 that encrypt the channels' secrets, as from openssl rand -base64 32";
+    PUBLIC_URL: "address at which people reach this daemon's /api, for links in mail, as in https://errors.example.com";
+    #[secret] LINKS_KEY: "32 random bytes in base64 that sign the links in mail by which people acknowledge and silence, as from openssl rand -base64 32";
+    #[secret] SLACK_SIGNING_SECRET: "signing secret of the Slack app whose interactivity is sent to PUBLIC_URL/api/slack/interactivity; gives messages buttons";
     #[secret] SMTP_URL: "mail server, as in smtps://user:password@host:465, or smtp://user:password@host:587?tls=required";
     SMTP_FROM: "sender of alert mail, as in MeshHook alerts <alerts@example.com>";
+    SLACK_API_URL = "https://slack.com/api": "where Slack's Web API is, for channels with a bot token";
+    PAGERDUTY_EVENTS_URL: "stands in for PagerDuty's Events API v2, as in https://proxy.example.com/v2/enqueue";
     DASHBOARD_URL: "address of the web app, for links in messages, as in https://meshhook.example.com";
     HTTP_LISTEN = "127.0.0.1:9464": "where /healthz, /readyz, /metrics and /api are served";
     API_ALLOWED_ORIGINS: "web pages that may call /api from a browser, as in https://meshhook.example.com,http://localhost:5173";

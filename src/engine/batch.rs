@@ -80,6 +80,12 @@ impl Playback {
         &self.told
     }
 
+    /// The engine, for what is still to be asked of it.
+    #[must_use]
+    pub fn into_engine(self) -> Engine {
+        self.engine
+    }
+
     /// Takes what was decided since it was last taken, in the order of decision.
     pub fn take_told(&mut self) -> Vec<Transition> {
         std::mem::take(&mut self.told)

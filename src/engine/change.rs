@@ -165,8 +165,9 @@ impl Engine {
                 && let (Some(group), Some(rule)) = (self.groups.get(place), self.rule(slot))
                 && let Some(incident) = &group.incident
             {
-                let evidence = &group.evidence;
-                out.push(incident.end(Moment { rule, at: now, reading, falling: true, evidence }));
+                let (evidence, ring) = (&group.evidence, &group.ring);
+                let moment = Moment { rule, at: now, reading, falling: true, evidence, ring };
+                out.push(incident.end(moment));
             }
             self.drop_group(place);
         }

@@ -88,8 +88,9 @@ impl Engine {
         if group.incident.is_some() && rule.held_until.is_some_and(|until| at < until) {
             // Its end is not decided yet, but its keep-firing period may have begun.
             if !rule.needs_history {
-                let evidence = &group.evidence;
-                watch(&mut group.below_since, Moment { rule, at, reading, falling, evidence });
+                let (evidence, ring) = (&group.evidence, &group.ring);
+                let moment = Moment { rule, at, reading, falling, evidence, ring };
+                watch(&mut group.below_since, moment);
             }
             return;
         }
@@ -105,7 +106,7 @@ impl Engine {
                 below_since: &mut group.below_since,
                 flaps: &mut self.flaps,
             },
-            Moment { rule, at, reading, falling, evidence: &group.evidence },
+            Moment { rule, at, reading, falling, evidence: &group.evidence, ring: &group.ring },
             || render(key, &rule.fields, interns),
             (!self.passive).then_some(out),
         );

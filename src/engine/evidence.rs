@@ -187,6 +187,8 @@ impl Tracker {
             samples: self.recent(),
             first_seen: seen.then_some(self.first_seen),
             last_seen: seen.then_some(self.last_seen),
+            // The window knows it, not the tracker.
+            trend: Vec::new(),
             detail,
         }
     }

@@ -6,9 +6,10 @@
 
 use uuid::Uuid;
 
-use super::{compiled::Compiled, evidence::Tracker, flaps::Flaps, kinds::Reading};
+use super::{compiled::Compiled, evidence::Tracker, flaps::Flaps, kinds::Reading, window::Ring};
 use crate::model::{
-    GroupKey, IncidentState, Level, OpenIncident, Span, Timestamp, Transition, TransitionKind,
+    Evidence, GroupKey, IncidentState, Level, OpenIncident, Span, Timestamp, Transition,
+    TransitionKind,
 };
 
 /// Under which incident ids are made: UUIDv5 of this namespace and rule, group key and beginning.
@@ -42,6 +43,7 @@ pub(super) struct Moment<'a> {
     /// Whether a value that has fallen counts now: true at bucket boundaries.
     pub falling: bool,
     pub evidence: &'a Tracker,
+    pub ring: &'a Ring,
 }
 
 impl Moment<'_> {
@@ -180,7 +182,10 @@ impl Incident {
             threshold,
             peak: self.peak,
             reminder: if kind == TransitionKind::Reminder { self.reminders } else { 0 },
-            evidence: moment.evidence.render(errors, runs, detail),
+            evidence: Evidence {
+                trend: moment.ring.trend(),
+                ..moment.evidence.render(errors, runs, detail)
+            },
         }
     }
 

@@ -131,6 +131,16 @@ impl Ring {
         Some(Timestamp::from_micros(oldest.0))
     }
 
+    /// The window's course in thirty steps of two buckets, the oldest first; the last one holds the
+    /// current bucket.
+    pub fn trend(&self) -> Vec<u32> {
+        let counts: Vec<u32> = self.oldest_first().skip(1).map(|(_, count)| count).collect();
+        counts
+            .chunks(2)
+            .map(|pair| pair.iter().fold(0_u32, |sum, n| sum.saturating_add(*n)))
+            .collect()
+    }
+
     /// The beginning and the count of every bucket, the oldest first.
     fn oldest_first(&self) -> impl Iterator<Item = (i64, u32)> {
         let (newer, older) = self.past.split_at((self.slot as usize).min(SLOTS));
@@ -183,6 +193,19 @@ mod tests {
         assert_eq!(ring.total(), 2);
         ring.advance(at(5));
         assert_eq!(ring.total(), 2, "a ring never moves back");
+    }
+
+    #[test]
+    fn the_trend_is_the_window_in_thirty_steps() {
+        let mut ring = Ring::new(1_000_000, at(0));
+        for second in 0..=60 {
+            ring.advance(at(second * 1_000_000));
+            ring.add(at(second * 1_000_000), if second == 60 { 7 } else { 1 });
+        }
+        let trend = ring.trend();
+        assert_eq!((trend.len(), trend[..29].iter().all(|n| *n == 2), trend[29]), (30, true, 8));
+        ring.add(at(60_000_000), u32::MAX);
+        assert_eq!(ring.trend()[29], u32::MAX);
     }
 
     #[test]

@@ -138,6 +138,10 @@ pub struct Evidence {
     pub first_seen: Option<Timestamp>,
     /// `timestamp` of the latest error counted for this incident.
     pub last_seen: Option<Timestamp>,
+    /// Errors of the window in steps of a thirtieth of it, oldest first, at most thirty; the last
+    /// step is the one that is still going on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trend: Vec<u32>,
     /// What some kinds of rule have to add.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Detail>,

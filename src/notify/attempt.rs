@@ -37,6 +37,8 @@ pub struct Progress {
     pub accepted: BTreeSet<String>,
     /// Those who cannot get it.
     pub refused: BTreeSet<String>,
+    /// Attempts that the receiver answered.
+    pub answered: usize,
 }
 
 impl Progress {
@@ -45,11 +47,18 @@ impl Progress {
         let mut progress = Self::default();
         for entry in log.as_array().into_iter().flatten() {
             if let Ok(attempt) = Attempt::deserialize(entry) {
+                progress.answered += usize::from(attempt.status.is_some());
                 progress.accepted.extend(attempt.accepted);
                 progress.refused.extend(attempt.refused);
             }
         }
         progress
+    }
+
+    /// Whether one of the attempts before attempt `now` may have reached the receiver unseen: its
+    /// answer was lost, or whoever made it did not live to say so.
+    pub fn is_unclear(&self, now: i32) -> bool {
+        usize::try_from(now).unwrap_or(0).saturating_sub(1) > self.answered
     }
 
     /// Those who need not be tried again.

@@ -9,18 +9,22 @@ use uuid::Uuid;
 use super::{
     attempt::{Attempt, Progress},
     mandate::{Leadership, Mandate, NoMandate, while_leading},
-    message::{BrokenChannel, NotificationFacts, VERSION},
+    message::{BrokenChannel, MessageKind, NotificationFacts, VERSION},
     metrics,
     outcome::Outcome,
+    parcel::Parcel,
     schedule,
     sender::{Delivery, Senders},
+    template::{self, Templates},
+    template_watch,
 };
 use crate::{
     crash::{self, Point},
     model::Span,
     store::{
-        channels::{Channel, Channels},
+        channels::{Channel, Channels, Target},
         outbox::{Broken, Claim, Claimed, Completion, Fate, Outbox},
+        templates::RuleTemplates,
     },
 };
 
@@ -61,15 +65,22 @@ pub(super) async fn deliver(
     let mut finished = Finished { channel_id: channel.id, rest: None, limited: false };
     let claims: Vec<Claim> = messages.iter().map(Claimed::claim).collect();
     let mut results = Vec::new();
-    let mut news: Vec<(Claimed, NotificationFacts)> = Vec::new();
+    let mut news: Vec<News> = Vec::new();
+    let mut problems = Vec::new();
     for message in messages {
         // What stands before it in the same message the receiver knows too.
-        let told = |(earlier, _): &(Claimed, _)| earlier.incident_id == message.incident_id;
+        let told = |earlier: &News| earlier.message.incident_id == message.incident_id;
         let knows = message.receiver_knows || news.iter().any(told);
         match wanted(&message, &channel, knows) {
-            Ok(facts) => news.push((message, facts)),
+            Ok(facts) => news.push(News::of(message, facts, &mut problems)),
             Err((fate, reason)) => results.push(unsent(&shared, &message, &channel, fate, reason)),
         }
+    }
+    let apart = not_together(&channel, &mut news);
+    if !apart.is_empty()
+        && let Err(error) = shared.outbox.release(mandate.holder, &apart).await
+    {
+        tracing::warn!(%error, channel = channel.name, "messages could not be given back; their claims will end by themselves");
     }
     let started = Instant::now();
     let sending = Box::pin(send(&shared, &channel, &news));
@@ -94,10 +105,10 @@ pub(super) async fn deliver(
     if let Some(delivery) = delivery {
         let limited = delivery.status == Some(429);
         finished.limited = limited && channel.merges();
-        let attempt = news.iter().map(|(message, _)| message.attempts).min();
+        let attempt = news.iter().map(|news| news.message.attempts).min();
         let attempt = attempt.and_then(|attempt| u32::try_from(attempt).ok()).unwrap_or(1);
         let made = Made { delivery, took: started.elapsed(), attempt, random: rand::random() };
-        for (message, facts) in &news {
+        for News { message, facts, .. } in &news {
             results.push(made.completion(&shared, message, &channel, facts));
         }
         let waits = results.iter().filter_map(|result| match result.fate {
@@ -108,25 +119,80 @@ pub(super) async fn deliver(
     }
     record(&shared, mandate.holder, &channel, &results).await;
     crash::point(Point::Confirmed);
+    let book = shared.outbox.templates();
+    for (templates, problem) in problems {
+        template_watch::note_failure(&book, &templates, &problem).await;
+    }
     finished
 }
 
+/// A message that is to be sent, with the words that its rule has for it.
+struct News {
+    message: Claimed,
+    facts: NotificationFacts,
+    progress: Progress,
+    unclear: bool,
+}
+
+impl News {
+    fn of(
+        message: Claimed,
+        mut facts: NotificationFacts,
+        problems: &mut Vec<(RuleTemplates, String)>,
+    ) -> Self {
+        let (title, body) = (message.title_template.as_deref(), message.body_template.as_deref());
+        let (texts, errors) = template::render(Templates { title, body }, &facts);
+        if facts.transition != MessageKind::ChannelBroken {
+            facts.texts = texts;
+        }
+        if let (Some(error), Some(rule_id)) = (errors.first(), message.rule_id)
+            && problems.iter().all(|(known, _)| known.rule_id != rule_id)
+        {
+            let templates = RuleTemplates {
+                rule_id,
+                title_template: message.title_template.clone(),
+                body_template: message.body_template.clone(),
+                group_by: Vec::new(),
+            };
+            problems.push((templates, error.to_string()));
+        }
+        let progress = Progress::of(&message.attempt_log);
+        let unclear = progress.is_unclear(message.attempts);
+        Self { message, facts, progress, unclear }
+    }
+
+    fn parcel(&self) -> Parcel<'_> {
+        Parcel {
+            notification_id: self.message.notification_id,
+            number: self.message.number,
+            created_seconds: self.message.created_seconds,
+            unclear: self.unclear,
+            facts: &self.facts,
+            progress: &self.progress,
+        }
+    }
+}
+
+/// Takes out what cannot be told in one mail with the first: what some of its recipients have already.
+fn not_together(channel: &Channel, news: &mut Vec<News>) -> Vec<Claim> {
+    let Some(done) = news.first().map(|first| first.progress.done()) else { return Vec::new() };
+    if !matches!(channel.target, Ok(Target::Email { .. })) {
+        return Vec::new();
+    }
+    let apart = news.extract_if(.., |other| other.progress.done() != done);
+    apart.map(|news| news.message.claim()).collect()
+}
+
 /// Sends what there is to tell, if anything.
-async fn send(
-    shared: &Shared,
-    channel: &Channel,
-    news: &[(Claimed, NotificationFacts)],
-) -> Option<Delivery> {
+async fn send(shared: &Shared, channel: &Channel, news: &[News]) -> Option<Delivery> {
+    let threads = shared.outbox.slack_threads();
     match news {
         [] => None,
-        [(message, facts)] => {
-            let progress = Progress::of(&message.attempt_log);
-            Some(shared.senders.send(channel, message.notification_id, facts, &progress).await)
-        }
+        [one] => Some(shared.senders.send(channel, &one.parcel(), Some(&threads)).await),
         several => {
-            let facts: Vec<_> = several.iter().map(|(_, facts)| facts).collect();
-            metrics::digest(&channel.kind, facts.len());
-            Some(shared.senders.send_merged(channel, &facts).await)
+            let parcels: Vec<_> = several.iter().map(News::parcel).collect();
+            metrics::digest(&channel.kind, parcels.len());
+            Some(shared.senders.send_merged(channel, &parcels, Some(&threads)).await)
         }
     }
 }
@@ -140,7 +206,8 @@ fn wanted(
     if !channel.enabled {
         return Err((Fate::Dropped, "the channel is not enabled"));
     }
-    if message.transition == "resolved" && !receiver_knows {
+    let later = ["resolved", "acknowledged", "unacknowledged"].contains(&&*message.transition);
+    if later && !receiver_knows {
         return Err((Fate::Dropped, "the channel never got word of the incident"));
     }
     NotificationFacts::deserialize(&message.payload)

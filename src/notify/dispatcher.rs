@@ -17,6 +17,7 @@ use super::{
     metrics,
     pace::Paces,
     sender::Senders,
+    template_watch,
 };
 use crate::store::{
     Fence, StoreError,
@@ -75,37 +76,51 @@ impl Dispatcher {
     ) {
         let Self { outbox, channels, senders, settings } = self;
         let shared = Arc::new(Shared { outbox, channels, senders, leadership });
-        let mut flights = Flights::default();
-        let mut complained = false;
-        loop {
-            // Interest is registered before the outbox is read, so that no message waits for a poll.
-            let woken = wake.notified();
-            tokio::pin!(woken);
-            woken.as_mut().enable();
-            let next = match launch(&shared, &settings, &mut flights).await {
-                Ok(next) => {
-                    complained = false;
-                    next
-                }
-                Err(error) => {
-                    if !complained {
-                        tracing::warn!(%error, "the outbox cannot be read; trying again every poll");
-                    }
-                    complained = true;
-                    settings.poll
-                }
-            };
-            let next = Instant::now() + next.min(settings.poll);
-            tokio::select! {
-                biased;
-                () = cancel.cancelled() => break,
-                Some(landed) = flights.tasks.join_next_with_id() => flights.landed(landed),
-                () = &mut woken => {}
-                () = sleep_until(next) => {}
-            }
-        }
-        flights.drain(Instant::now() + settings.drain).await;
+        let watch = template_watch::run(
+            shared.outbox.templates(),
+            Arc::clone(&shared.leadership),
+            cancel.clone(),
+        );
+        tokio::join!(watch, dispatch(shared, wake, settings, cancel));
     }
+}
+
+async fn dispatch(
+    shared: Arc<Shared>,
+    wake: Arc<Notify>,
+    settings: DispatcherSettings,
+    cancel: CancellationToken,
+) {
+    let mut flights = Flights::default();
+    let mut complained = false;
+    loop {
+        // Interest is registered before the outbox is read, so that no message waits for a poll.
+        let woken = wake.notified();
+        tokio::pin!(woken);
+        woken.as_mut().enable();
+        let next = match launch(&shared, &settings, &mut flights).await {
+            Ok(next) => {
+                complained = false;
+                next
+            }
+            Err(error) => {
+                if !complained {
+                    tracing::warn!(%error, "the outbox cannot be read; trying again every poll");
+                }
+                complained = true;
+                settings.poll
+            }
+        };
+        let next = Instant::now() + next.min(settings.poll);
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => break,
+            Some(landed) = flights.tasks.join_next_with_id() => flights.landed(landed),
+            () = &mut woken => {}
+            () = sleep_until(next) => {}
+        }
+    }
+    flights.drain(Instant::now() + settings.drain).await;
 }
 
 /// Starts what is due; returns how long nothing else can become due, as far as the outbox tells.
@@ -135,7 +150,7 @@ async fn launch(
         let Some(first) = messages.first() else { continue };
         let channel = shared.channels.open(first.channel.clone());
         if channel.merges() {
-            flights.paces.take(id, Instant::now());
+            flights.paces.take(id, messages.len(), Instant::now());
         }
         let task = flights.tasks.spawn(deliver(Arc::clone(shared), channel, messages, mandate));
         flights.channels.insert(task.id(), id);

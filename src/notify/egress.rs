@@ -115,6 +115,20 @@ impl Egress {
         headers: &[(&'static str, String)],
         body: String,
     ) -> Result<Answer, EgressError> {
+        self.post_reading(url, headers, body, BODY_MAX).await
+    }
+
+    /// The same for answers that are read up to `most` bytes.
+    ///
+    /// # Errors
+    /// Where the address may not be reached or does not answer.
+    pub async fn post_reading(
+        &self,
+        url: &str,
+        headers: &[(&'static str, String)],
+        body: String,
+        most: usize,
+    ) -> Result<Answer, EgressError> {
         let url = self.guard.check(url)?;
         let mut request =
             self.client.post(url).header("content-type", "application/json").body(body);
@@ -128,8 +142,8 @@ impl Egress {
         let mut bytes = Vec::new();
         // The status has come, so a body that breaks off does not change what happened.
         while let Ok(Some(chunk)) = response.chunk().await {
-            bytes.extend(chunk.iter().take(BODY_MAX - bytes.len()));
-            if bytes.len() >= BODY_MAX {
+            bytes.extend(chunk.iter().take(most - bytes.len()));
+            if bytes.len() >= most {
                 break;
             }
         }

@@ -3,6 +3,8 @@
 //! Message-ID, references and boundary depend on the notification alone, so that every retry is the
 //! same mail and a receiver that has it already can drop the second copy.
 
+use std::collections::BTreeSet;
+
 use lettre::{
     Message,
     message::{
@@ -13,11 +15,15 @@ use lettre::{
 use uuid::Uuid;
 
 use super::{
-    email_body,
+    controls,
+    digest_view::{DigestView, count},
+    email_body, email_digest,
+    links::Links,
     message::{IncidentFacts, MessageKind, NotificationFacts},
     text::one_line,
     view::View,
 };
+use crate::model::Timestamp;
 
 /// What a mail needs besides its facts.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +38,8 @@ pub struct Letter<'a> {
     pub reply_to: Option<&'a Mailbox>,
     /// Everybody it goes to, shown to each of them.
     pub to: &'a [Mailbox],
+    /// Makes the links by which they act.
+    pub links: Option<&'a Links>,
 }
 
 /// The mail that tells `facts`.
@@ -44,11 +52,84 @@ pub fn compose(
 ) -> Result<Message, lettre::error::Error> {
     let domain = letter.from.email.domain();
     let view = View::of(facts);
+    let thread = facts.incident.as_ref();
+    let thread = thread.map(|incident| format!("<errors.{}@{domain}>", incident.id));
+    let recipients: Vec<String> = letter.to.iter().map(|to| to.email.to_string()).collect();
+    let links = controls::mail_links(letter.links, facts, &recipients);
+    let bodies = (email_body::text(&view), email_body::html(&view));
+    let (text, html) = controls::with_links(bodies, &links);
+    let parts = Parts {
+        subject: subject(facts),
+        message_id: message_id(letter, facts, domain),
+        at: facts.at,
+        thread,
+        text,
+        html,
+    };
+    assembled(letter, parts)
+}
+
+/// The mail that tells several pieces of news.
+///
+/// Its id depends on what it tells, so that a retry is the same mail. The digests of one rule form a
+/// thread of their own; what incidents have to tell later stands in theirs.
+///
+/// # Errors
+/// Where there is nobody to send it to.
+pub fn compose_digest(
+    letter: Letter<'_>,
+    news: &[&NotificationFacts],
+) -> Result<Message, lettre::error::Error> {
+    let domain = letter.from.email.domain();
+    let view = DigestView::of(news);
+    let mut told = Vec::new();
+    for facts in news {
+        let incident = facts.incident.as_ref();
+        let id = incident.map_or(Uuid::nil(), |incident| incident.id);
+        told.extend_from_slice(id.as_bytes());
+        told.extend_from_slice(facts.transition.as_str().as_bytes());
+        told.extend_from_slice(&incident.map_or(0, |incident| incident.reminder).to_be_bytes());
+    }
+    let told = Uuid::new_v5(&Uuid::NAMESPACE_OID, &told);
+    let rules: BTreeSet<_> = news.iter().filter_map(|facts| facts.rule_id()).collect();
+    let name = news.iter().find_map(|facts| facts.incident.as_ref());
+    let name = name.map_or("", |incident| &incident.rule.name);
+    let (thread, about) = match rules.first() {
+        Some(rule) if rules.len() == 1 => {
+            (Some(format!("<errors.rule.{rule}@{domain}>")), one_line(name, 120))
+        }
+        _ => (None, format!("{} rules", rules.len())),
+    };
+    let parts = Parts {
+        subject: format!("[errors] {}: {about}", count(news)),
+        message_id: format!("<errors.digest.{told}.{}@{domain}>", letter.channel_id.simple()),
+        at: news.last().map_or_else(Timestamp::default, |facts| facts.at),
+        thread,
+        text: email_digest::text(&view),
+        html: email_digest::html(&view),
+    };
+    assembled(letter, parts)
+}
+
+/// What differs between mails.
+struct Parts {
+    subject: String,
+    message_id: String,
+    at: Timestamp,
+    /// The root of the thread, which is never sent: a thread holds together although its first mail
+    /// was lost.
+    thread: Option<String>,
+    text: String,
+    html: String,
+}
+
+fn assembled(letter: Letter<'_>, parts: Parts) -> Result<Message, lettre::error::Error> {
+    let domain = letter.from.email.domain();
     let mut builder = Message::builder()
         .from(letter.from.clone())
-        .subject(subject(facts))
-        .message_id(Some(message_id(letter, facts, domain)))
-        .date(std::time::UNIX_EPOCH + crate::model::Span::from_micros(facts.at.micros()).to_std())
+        .subject(parts.subject)
+        .message_id(Some(parts.message_id))
+        .date(std::time::UNIX_EPOCH + crate::model::Span::from_micros(parts.at.micros()).to_std())
         .raw_header(raw("Auto-Submitted", "auto-generated".to_owned()))
         .raw_header(raw("List-Id", format!("<errors.{domain}>")));
     for recipient in letter.to {
@@ -57,8 +138,7 @@ pub fn compose(
     if let Some(reply_to) = letter.reply_to {
         builder = builder.reply_to(reply_to.clone());
     }
-    if let Some(incident) = &facts.incident {
-        let root = format!("<errors.{}@{domain}>", incident.id);
+    if let Some(root) = parts.thread {
         builder = builder.in_reply_to(root.clone()).references(root);
     }
     let part = |content_type, body| SinglePart::builder().header(content_type).body(body);
@@ -66,8 +146,8 @@ pub fn compose(
         .kind(MultiPartKind::Alternative)
         .boundary(format!("errors-{}", letter.notification_id.simple()))
         // The last alternative is the one that programs prefer (RFC 2046, section 5.1.4).
-        .singlepart(part(ContentType::TEXT_PLAIN, email_body::text(&view)))
-        .singlepart(part(ContentType::TEXT_HTML, email_body::html(&view)));
+        .singlepart(part(ContentType::TEXT_PLAIN, parts.text))
+        .singlepart(part(ContentType::TEXT_HTML, parts.html));
     builder.multipart(bodies)
 }
 

@@ -9,6 +9,9 @@ pub fn text(view: &View) -> String {
     if !view.description.is_empty() {
         out.push_str(&format!("\n{}\n", view.description));
     }
+    if let Some((bars, caption)) = &view.trend {
+        out.push_str(&format!("\n{bars}  {caption}\n"));
+    }
     if !view.rows.is_empty() {
         out.push('\n');
         let width = view.rows.iter().map(|(label, _)| label.len()).max().unwrap_or(0) + 1;
@@ -31,6 +34,9 @@ pub fn text(view: &View) -> String {
     if let Some(incident) = &view.incident {
         out.push_str(&format!("\nIncident {incident}\n"));
     }
+    if let Some(note) = &view.note {
+        out.push_str(&format!("\n{note}\n"));
+    }
     out
 }
 
@@ -49,6 +55,12 @@ pub fn html(view: &View) -> String {
     if !view.description.is_empty() {
         let description = escaped(&view.description).replace('\n', "<br>\n");
         out.push_str(&format!("<p style=\"margin:0 0 12px\">{description}</p>\n"));
+    }
+    if let Some((bars, caption)) = &view.trend {
+        out.push_str(&format!(
+            "<p style=\"margin:0 0 12px\"><span style=\"font:16px/1 ui-monospace,Menlo,Consolas,monospace;color:#cf222e\">{bars}</span> <span style=\"color:#57606a;font-size:13px\">{}</span></p>\n",
+            escaped(caption)
+        ));
     }
     if !view.rows.is_empty() {
         out.push_str("<table role=\"presentation\" style=\"border-collapse:collapse\">\n");
@@ -87,16 +99,22 @@ pub fn html(view: &View) -> String {
             "<p style=\"margin:16px 0 0;color:#57606a;font-size:12px\">Incident {incident}</p>\n"
         ));
     }
+    if let Some(note) = &view.note {
+        out.push_str(&format!(
+            "<p style=\"margin:8px 0 0;color:#9a6700;font-size:12px\">{}</p>\n",
+            escaped(note)
+        ));
+    }
     out.push_str("</body>\n</html>\n");
     out
 }
 
-fn is_http(link: &str) -> bool {
+pub(super) fn is_http(link: &str) -> bool {
     url::Url::parse(link).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
 }
 
 /// `text` as the content of an element or of a quoted attribute.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

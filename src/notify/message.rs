@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::template::Texts;
 use crate::model::{
     Evidence, GroupField, GroupKey, Level, Metric, Rule, Timestamp, Transition, TransitionKind,
 };
@@ -13,7 +14,7 @@ use crate::model::{
 /// The version of the payload that this daemon writes; a change that readers would trip over raises it.
 pub const VERSION: u32 = 1;
 
-/// What a message tells: the notified transitions, a channel's failure, or a test.
+/// What a message tells: the notified transitions, what people did, a channel's failure, or a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageKind {
@@ -27,6 +28,10 @@ pub enum MessageKind {
     Flapping,
     /// It is over.
     Resolved,
+    /// Somebody takes care of it.
+    Acknowledged,
+    /// Nobody takes care of it any more.
+    Unacknowledged,
     /// Another channel of the rule cannot be reached.
     ChannelBroken,
     /// Somebody tries the channel.
@@ -45,12 +50,29 @@ pub struct NotificationFacts {
     /// The incident; none only for a test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<IncidentFacts>,
+    /// Who takes care of it, where the message is about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledgement: Option<Acknowledgement>,
     /// The channel that failed, where the message is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken_channel: Option<BrokenChannel>,
     /// The page to open, where a dashboard is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
+    /// What the rule's own templates made of it; filled when the message is sent.
+    #[serde(skip)]
+    pub texts: Texts,
+}
+
+/// Who takes care of an incident, and what they said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    /// The person's name, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Their note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// The incident a message is about, as it stood at the transition.
@@ -168,6 +190,8 @@ impl MessageKind {
         Self::Reminder,
         Self::Flapping,
         Self::Resolved,
+        Self::Acknowledged,
+        Self::Unacknowledged,
         Self::ChannelBroken,
         Self::Test,
     ];
@@ -181,6 +205,8 @@ impl MessageKind {
             Self::Reminder => "reminder",
             Self::Flapping => "flapping",
             Self::Resolved => "resolved",
+            Self::Acknowledged => "acknowledged",
+            Self::Unacknowledged => "unacknowledged",
             Self::ChannelBroken => "channel_broken",
             Self::Test => "test",
         }
@@ -271,16 +297,27 @@ impl NotificationFacts {
     ) -> Option<Self> {
         let transition = MessageKind::of(kind)?;
         let link = dashboard_url.map(|url| incident_link(url, incident.id));
-        let (incident, broken_channel) = (Some(incident), None);
-        Some(Self { version: VERSION, transition, at, incident, broken_channel, link })
+        Some(Self { link, incident: Some(incident), ..Self::bare(transition, at) })
     }
 
     /// A message that only tries the channel.
     #[must_use]
     pub fn test(at: Timestamp, dashboard_url: Option<&str>) -> Self {
         let link = dashboard_url.map(|url| format!("{}/errors", url.trim_end_matches('/')));
-        let transition = MessageKind::Test;
-        Self { version: VERSION, transition, at, incident: None, broken_channel: None, link }
+        Self { link, ..Self::bare(MessageKind::Test, at) }
+    }
+
+    fn bare(transition: MessageKind, at: Timestamp) -> Self {
+        Self {
+            version: VERSION,
+            transition,
+            at,
+            incident: None,
+            acknowledgement: None,
+            broken_channel: None,
+            link: None,
+            texts: Texts::default(),
+        }
     }
 
     /// What the rule's other channels are told when `channel` did not take this message.
@@ -290,6 +327,8 @@ impl NotificationFacts {
             transition: MessageKind::ChannelBroken,
             at,
             broken_channel: Some(channel),
+            // The rule's own words are about the incident.
+            texts: Texts::default(),
             ..self.clone()
         }
     }

@@ -4,45 +4,62 @@
 
 mod address;
 mod attempt;
+mod controls;
 mod deliver;
 mod digest;
+mod digest_view;
 pub mod dispatcher;
 pub mod egress;
 pub mod email;
 mod email_body;
+mod email_digest;
+mod links;
 mod mandate;
 pub mod message;
 pub mod metrics;
 pub mod outcome;
 mod pace;
+pub mod pagerduty;
+mod parcel;
 mod retry_after;
 pub mod schedule;
 pub mod sender;
 mod sentence;
 pub mod slack;
+mod slack_api;
+mod slack_bot;
 pub mod smtp;
 mod smtp_config;
+pub mod template;
+mod template_watch;
 pub mod test_send;
 mod text;
+mod trend;
 mod view;
 pub mod webhook;
 
 pub use address::is_public;
+pub use controls::Controls;
 pub use dispatcher::{Dispatcher, DispatcherSettings};
 pub use egress::{Egress, EgressConfig};
+pub use links::{LinkAction, LinkClaims, LinkError, Links, SILENCE, link_digest};
 pub use mandate::{Leadership, Mandate};
 pub use message::{
-    BrokenChannel, GroupFact, IncidentFacts, MessageKind, MetricKind, NotificationFacts,
-    ProjectFacts, RuleFacts,
+    Acknowledgement, BrokenChannel, GroupFact, IncidentFacts, MessageKind, MetricKind,
+    NotificationFacts, ProjectFacts, RuleFacts,
 };
 pub use outcome::Outcome;
-pub use sender::Senders;
+pub use sender::{Endpoints, Senders};
 pub use sentence::sentence;
+pub use slack_bot::EVENT_TYPE;
 pub use smtp::Mailer;
 pub use smtp_config::{SmtpConfig, SmtpConfigError};
+pub use template_watch::examples;
 pub use test_send::{TestReport, probe, send_test};
 
 #[cfg(test)]
 mod rendering_tests;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod template_tests;

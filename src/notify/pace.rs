@@ -13,6 +13,10 @@ use uuid::Uuid;
 const BURST: f64 = 4.0;
 /// Tokens a second.
 const RATE: f64 = 1.0;
+/// From so many pieces of news on a message counts as a digest of a storm …
+const MANY: usize = 10;
+/// … which costs so many tokens.
+const COST_OF_MANY: f64 = 2.0;
 
 /// The buckets of all channels that were written to lately; all others are full.
 #[derive(Debug, Default)]
@@ -39,10 +43,14 @@ impl Bucket {
 }
 
 impl Paces {
-    /// A message goes out.
-    pub fn take(&mut self, channel: Uuid, now: Instant) {
+    /// A message goes out that tells so many pieces of news.
+    ///
+    /// A long digest costs more than a short message: in a storm people read one every few seconds
+    /// at most, and what comes meanwhile is in the next.
+    pub fn take(&mut self, channel: Uuid, news: usize, now: Instant) {
+        let cost = if news >= MANY { COST_OF_MANY } else { 1.0 };
         let tokens = self.0.get(&channel).map_or(BURST, |bucket| bucket.tokens(now));
-        self.0.insert(channel, Bucket { tokens: tokens - 1.0, at: now });
+        self.0.insert(channel, Bucket { tokens: tokens - cost, at: now });
     }
 
     /// The receiver wants a pause; after it there is one token, so that what waited goes out as one.
@@ -86,7 +94,7 @@ mod tests {
         let mut sent = Vec::new();
         for millis in (0..5_000).step_by(10) {
             if paces.empty(at(millis)).is_empty() {
-                paces.take(A, at(millis));
+                paces.take(A, 1, at(millis));
                 sent.push(millis);
             }
         }
@@ -96,14 +104,29 @@ mod tests {
     }
 
     #[test]
+    fn a_storm_is_told_every_other_second() {
+        let start = Instant::now();
+        let mut paces = Paces::default();
+        let mut sent = 0;
+        for millis in (0..10_000).step_by(10) {
+            let now = start + Duration::from_millis(millis);
+            if paces.empty(now).is_empty() {
+                paces.take(A, 50, now);
+                sent += 1;
+            }
+        }
+        assert!((5..=8).contains(&sent), "{sent}");
+    }
+
+    #[test]
     fn the_last_token_tells_all_and_a_pause_leaves_one() {
         let start = Instant::now();
         let mut paces = Paces::default();
         assert_eq!((paces.empty(start), paces.last(start)), (vec![], vec![]));
-        paces.take(A, start);
-        paces.take(A, start);
+        paces.take(A, 1, start);
+        paces.take(A, 1, start);
         assert!(paces.last(start).is_empty());
-        paces.take(A, start);
+        paces.take(A, 1, start);
         assert_eq!((paces.empty(start), paces.last(start)), (vec![], vec![A]));
 
         paces.pause(A, Duration::from_secs(7), start);

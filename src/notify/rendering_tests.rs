@@ -4,12 +4,18 @@ use lettre::message::Mailbox;
 use uuid::Uuid;
 
 use super::{
+    digest,
     email::{self, Letter},
     message::{MessageKind, MetricKind, NotificationFacts},
+    pagerduty,
     samples::{facts, hostile, incident},
     sentence::sentence,
-    slack, webhook,
+    slack,
+    template::Texts,
+    view::View,
+    webhook,
 };
+use crate::model::{AbsenceOf, Detail};
 
 fn mail(facts: &NotificationFacts) -> String {
     let mailbox = |text: &str| text.parse::<Mailbox>().expect("an address");
@@ -19,6 +25,7 @@ fn mail(facts: &NotificationFacts) -> String {
         from: &mailbox("Alerts <alerts@mesh.example>"),
         reply_to: Some(&mailbox("ops@mesh.example")),
         to: &[mailbox("ada@mesh.example"), mailbox("bob@mesh.example")],
+        links: None,
     };
     let message = email::compose(letter, facts).expect("composed");
     String::from_utf8(message.formatted()).expect("mails are ascii")
@@ -34,7 +41,132 @@ fn every_kind_on_every_medium() {
         let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
         insta::assert_json_snapshot!(format!("webhook_{name}"), body);
         insta::assert_snapshot!(format!("email_{name}"), mail(&facts).replace('\r', ""));
+        insta::assert_json_snapshot!(format!("slack_reply_{name}"), slack::reply(&facts));
+        let severities = ["warning".to_owned(), "critical".to_owned()];
+        let id = Uuid::from_u128(0xabc);
+        let events = pagerduty::events(&facts, id, "00000000000000000000000000000000", &severities);
+        insta::assert_json_snapshot!(format!("pagerduty_{name}"), events);
     }
+}
+
+/// Every kind of rule in every kind of message says something that makes sense.
+#[test]
+fn every_kind_of_message_about_every_kind_of_rule() {
+    let shares = (0.25, 0.02, 0.3);
+    let earlier = Detail::Earlier { errors: 5, seconds: 86_400 };
+    let burn = Detail::Burn { long_seconds: 3_600, short_seconds: 300 };
+    let rules = [
+        (MetricKind::Count, (25.0, 20.0, 40.0), None),
+        (MetricKind::Rate, (4.2, 3.0, 5.0), None),
+        (MetricKind::Ratio, shares, None),
+        (MetricKind::Ratio, shares, Some(Detail::NoData { min_runs: 20 })),
+        (MetricKind::NewGroup, (1.0, 1.0, 3.0), None),
+        (MetricKind::Change, (4.0, 1.0, 5.0), Some(earlier)),
+        (MetricKind::BurnRate, (15.0, 14.4, 20.0), Some(burn)),
+        (MetricKind::Absence, (2.0, 1.0, 2.5), Some(Detail::Silence { of: AbsenceOf::Runs })),
+        (MetricKind::System, (1.0, 1.0, 1.0), None),
+    ];
+    let mut lines = Vec::new();
+    for (metric, (value, threshold, peak), detail) in rules {
+        for kind in MessageKind::ALL.iter().filter(|kind| **kind != MessageKind::Test) {
+            let mut facts = facts(*kind);
+            let mut incident = incident(*kind, metric);
+            let over = *kind == MessageKind::Resolved;
+            incident.value = if over { threshold / 2.0 } else { value };
+            (incident.threshold, incident.peak) = (threshold, peak);
+            (incident.evidence.runs, incident.evidence.detail) = (Some(5_000), detail);
+            facts.incident = Some(incident);
+            let view = View::of(&facts);
+            lines.push(format!("{} {} | {}", view.sign, view.headline, view.sentence));
+        }
+    }
+    insta::assert_snapshot!("headlines_and_sentences", lines.join("\n"));
+}
+
+#[test]
+fn digests_on_every_medium() {
+    let mut news = Vec::new();
+    for n in 0..30_u128 {
+        let kind = if n % 3 == 2 { MessageKind::Resolved } else { MessageKind::Firing };
+        let mut facts = facts(kind);
+        if let Some(incident) = &mut facts.incident {
+            incident.id = Uuid::from_u128(0x2000 + n);
+            incident.group.truncate(1);
+            incident.group[0].name = Some(format!("workflow-{n} v1"));
+        }
+        news.push(facts);
+    }
+    let news: Vec<_> = news.iter().collect();
+    insta::assert_json_snapshot!("slack_digest", digest::render(&news));
+    let mailbox = |text: &str| text.parse::<Mailbox>().expect("an address");
+    let letter = Letter {
+        notification_id: Uuid::from_u128(0xabc),
+        channel_id: Uuid::from_u128(0xc),
+        from: &mailbox("Alerts <alerts@mesh.example>"),
+        reply_to: None,
+        to: &[mailbox("ada@mesh.example")],
+        links: None,
+    };
+    let mail = email::compose_digest(letter, &news).expect("composed").formatted();
+    let mail = String::from_utf8(mail).expect("mails are ascii");
+    assert!(mail.split("\r\n").all(|line| line.len() <= 998));
+    insta::assert_snapshot!("email_digest", mail.replace('\r', ""));
+    let again = email::compose_digest(letter, &news).expect("composed").formatted();
+    assert_eq!(again, mail.into_bytes(), "a retry is the same mail");
+}
+
+#[test]
+fn webhook_payloads_are_what_their_schema_says() {
+    let schema: serde_json::Value =
+        serde_json::from_str(include_str!("../../docs/schema/webhook-v1.json")).expect("JSON");
+    let validator = jsonschema::draft202012::options()
+        .should_validate_formats(true)
+        .build(&schema)
+        .expect("a schema");
+    for kind in MessageKind::ALL {
+        for mut facts in [facts(*kind), hostile(*kind)] {
+            facts.texts.body = Some("b".into());
+            let body = webhook::body(Uuid::from_u128(0xabc), &facts);
+            let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+            // What the outbox cannot hold is never sent: it is null in JSON and no number.
+            let finite = facts.incident.as_ref().is_none_or(|i| i.value.is_finite());
+            let errors: Vec<_> = validator.iter_errors(&body).map(|e| e.to_string()).collect();
+            assert_eq!(errors.is_empty(), finite, "{kind:?}: {errors:?}");
+            for (pointer, wrong) in [
+                ("/version", serde_json::json!(2)),
+                ("/id", serde_json::json!("x")),
+                ("/data/at", serde_json::json!(7)),
+            ] {
+                let mut broken = body.clone();
+                *broken.pointer_mut(pointer).expect(pointer) = wrong;
+                assert!(!validator.is_valid(&broken), "{pointer}");
+            }
+            let mut broken = body.clone();
+            broken.as_object_mut().expect("an object").remove("data");
+            assert!(!validator.is_valid(&broken));
+        }
+    }
+}
+
+#[test]
+fn a_rules_own_words_stand_on_every_medium() {
+    let mut facts = facts(MessageKind::Firing);
+    facts.texts = Texts {
+        title: Some("Own title".into()),
+        body: Some("First line.\nSecond line.".into()),
+        note: Some("A note.".into()),
+    };
+    let slack = slack::render(&facts).to_string();
+    let (mail, hook) = (mail(&facts), webhook::body(Uuid::nil(), &facts));
+    for text in [slack, mail.replace("=\r\n", "")] {
+        for words in ["Own title", "First line.", "Second line.", "A note."] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        assert!(!text.contains("status page first"), "the description gives way: {text}");
+    }
+    let hook: serde_json::Value = serde_json::from_str(&hook).expect("JSON");
+    assert_eq!(hook["title"], "Own title");
+    assert_eq!(hook["body"], "First line.\nSecond line.");
 }
 
 #[test]

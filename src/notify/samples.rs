@@ -3,8 +3,8 @@
 use uuid::Uuid;
 
 use super::message::{
-    BrokenChannel, GroupFact, IncidentFacts, MessageKind, MetricKind, NotificationFacts,
-    ProjectFacts, RuleFacts, VERSION,
+    Acknowledgement, BrokenChannel, GroupFact, IncidentFacts, MessageKind, MetricKind,
+    NotificationFacts, ProjectFacts, RuleFacts,
 };
 use crate::model::{Evidence, GroupField, Level, Span, Timestamp, TopGroup};
 
@@ -19,6 +19,8 @@ pub fn facts(kind: MessageKind) -> NotificationFacts {
     }
     let at = match kind {
         MessageKind::Firing | MessageKind::ChannelBroken => SINCE + Span::from_secs(1),
+        MessageKind::Acknowledged => SINCE + Span::from_secs(90),
+        MessageKind::Unacknowledged => SINCE + Span::from_secs(180),
         MessageKind::Escalated => SINCE + Span::from_secs(240),
         MessageKind::Reminder => SINCE + Span::from_secs(4 * 3600),
         _ => SINCE + Span::from_secs(32 * 60 + 10),
@@ -31,8 +33,17 @@ pub fn facts(kind: MessageKind) -> NotificationFacts {
         kind: "slack".into(),
         reason: "404 no_service".into(),
     });
-    let incident = Some(incident);
-    NotificationFacts { version: VERSION, transition: kind, at, incident, broken_channel, link }
+    let acknowledgement = (kind == MessageKind::Acknowledged)
+        .then(|| Acknowledgement { by: Some("Rita".into()), note: Some("looking".into()) });
+    NotificationFacts {
+        transition: kind,
+        at,
+        incident: Some(incident),
+        acknowledgement,
+        broken_channel,
+        link,
+        ..test
+    }
 }
 
 /// The incident behind [`facts`].
@@ -87,6 +98,7 @@ pub fn incident(kind: MessageKind, metric: MetricKind) -> IncidentFacts {
             samples: vec![Uuid::from_u128(101), Uuid::from_u128(102)],
             first_seen: Some(SINCE - Span::from_secs(200)),
             last_seen: Some(SINCE),
+            trend: [0; 22].into_iter().chain([1, 0, 2, 1, 3, 4, 6, 8]).collect(),
             detail: None,
         },
     }
@@ -98,6 +110,10 @@ pub fn hostile(kind: MessageKind) -> NotificationFacts {
     let long = format!("{attack}{}", "𝒜<&>\"".repeat(20_000));
     let mut facts = facts(kind);
     facts.link = Some("https://mesh.example/a|b>c?x=\"1\"&y=<2>".into());
+    if let Some(acknowledgement) = &mut facts.acknowledgement {
+        acknowledgement.by = Some(long.clone());
+        acknowledgement.note = Some(long.clone());
+    }
     if let Some(broken) = &mut facts.broken_channel {
         broken.name = long.clone();
         broken.reason = long.clone();

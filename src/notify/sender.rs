@@ -9,18 +9,26 @@ use uuid::Uuid;
 
 use super::{
     attempt::Progress,
+    controls::{self, Controls},
     digest,
     egress::{Egress, EgressError},
     message::NotificationFacts,
     outcome::{self, Answer, Outcome},
+    pagerduty,
+    parcel::Parcel,
     slack,
+    slack_api::{SLACK_API, SlackApi},
+    slack_bot::Bot,
     smtp::{MailJob, MailReport, Mailer},
     text::one_line,
     webhook,
 };
 use crate::{
     clock::Clock,
-    store::channels::{Channel, Target},
+    store::{
+        channels::{Channel, Region, Target},
+        slack_threads::SlackThreads,
+    },
 };
 
 /// No mail job lasts longer.
@@ -32,6 +40,23 @@ pub struct Senders {
     pub(super) egress: Egress,
     pub(super) mailer: Option<Mailer>,
     pub(super) clock: Clock,
+    pub(super) endpoints: Endpoints,
+    pub(super) controls: Controls,
+}
+
+/// Where services are whose addresses no channel may choose, because secrets are sent there.
+#[derive(Clone, Debug)]
+pub struct Endpoints {
+    /// Slack's Web API, without a trailing slash.
+    pub slack_api: String,
+    /// Stands in for PagerDuty's Events API v2, in every region.
+    pub pagerduty: Option<String>,
+}
+
+impl Default for Endpoints {
+    fn default() -> Self {
+        Self { slack_api: SLACK_API.to_owned(), pagerduty: None }
+    }
 }
 
 /// What came of bringing a message to a channel.
@@ -52,57 +77,145 @@ pub struct Delivery {
 impl Senders {
     /// Ways out over `egress`, and over `mailer` where there is one.
     #[must_use]
-    pub const fn new(egress: Egress, mailer: Option<Mailer>, clock: Clock) -> Self {
-        Self { egress, mailer, clock }
+    pub fn new(egress: Egress, mailer: Option<Mailer>, clock: Clock) -> Self {
+        let (endpoints, controls) = (Endpoints::default(), Controls::default());
+        Self { egress, mailer, clock, endpoints, controls }
+    }
+
+    /// The same with other services behind it.
+    #[must_use]
+    pub fn with_endpoints(self, endpoints: Endpoints) -> Self {
+        Self { endpoints, ..self }
+    }
+
+    /// The same with controls in its messages.
+    #[must_use]
+    pub fn with_controls(mut self, controls: Controls) -> Self {
+        self.mailer = self.mailer.map(|mailer| mailer.with_links(controls.links.clone()));
+        self.controls = controls;
+        self
+    }
+
+    /// The controls in its messages.
+    #[must_use]
+    pub const fn controls(&self) -> &Controls {
+        &self.controls
+    }
+
+    /// The client for addresses that others give.
+    #[must_use]
+    pub const fn egress(&self) -> &Egress {
+        &self.egress
     }
 
     /// Brings a message to a channel.
     ///
     /// Ends within 46 s for mail and twice the client's time limit for the others.
+    ///
+    /// `threads` knows the Slack messages of incidents; without it every message stands alone.
     pub(super) async fn send(
         &self,
         channel: &Channel,
-        notification_id: Uuid,
-        facts: &NotificationFacts,
-        progress: &Progress,
+        parcel: &Parcel<'_>,
+        threads: Option<&SlackThreads>,
     ) -> Delivery {
+        let (id, facts) = (parcel.notification_id, parcel.facts);
         match &channel.target {
             Err(error) => Delivery::plain(Outcome::permanent(error.to_string()), None),
             Ok(Target::Slack { url }) => self.slack(url, facts).await,
-            Ok(Target::Webhook { url, secret }) => {
-                self.webhook(url, secret, notification_id, facts).await
+            Ok(Target::SlackBot { conversation, token }) => {
+                self.bot(channel.id, conversation, token, threads).tell(parcel).await
             }
-            Ok(Target::Email { to }) => {
-                let Some(mailer) = &self.mailer else {
-                    return Delivery::plain(Outcome::permanent(NO_MAIL_SERVER), None);
-                };
-                let done = progress.done();
-                let job =
-                    MailJob { notification_id, channel_id: channel.id, facts, to, done: &done };
-                let report = mailer.send(job, Instant::now() + MAIL_LIMIT).await;
-                mail_delivery(report, progress)
+            Ok(Target::Webhook { url, secret }) => self.webhook(url, secret, id, facts).await,
+            Ok(Target::PagerDuty { routing_key, region, severities }) => {
+                let key = routing_key.expose_secret().trim();
+                let events = pagerduty::events(facts, id, key, severities);
+                self.pagerduty(*region, key, events).await
             }
+            Ok(Target::Email { to }) => self.mail(channel.id, to, &[*parcel]).await,
         }
     }
 
-    /// Brings several pieces of news to a channel as one message; only Slack's are merged.
+    /// Brings several pieces of news to a channel as one message, where people read it.
     pub(super) async fn send_merged(
         &self,
         channel: &Channel,
-        news: &[&NotificationFacts],
+        parcels: &[Parcel<'_>],
+        threads: Option<&SlackThreads>,
     ) -> Delivery {
+        let news: Vec<&NotificationFacts> = parcels.iter().map(|parcel| parcel.facts).collect();
         match &channel.target {
             Err(error) => Delivery::plain(Outcome::permanent(error.to_string()), None),
             Ok(Target::Slack { url }) => {
-                self.post_slack(url, || digest::render(news), || digest::plain(news)).await
+                self.post_slack(url, || digest::render(&news), || digest::plain(&news)).await
             }
+            Ok(Target::SlackBot { conversation, token }) => {
+                self.bot(channel.id, conversation, token, threads).tell_merged(parcels).await
+            }
+            Ok(Target::Email { to }) => self.mail(channel.id, to, parcels).await,
             // The dispatcher does not ask for it; were it to, they would go out one by one later.
             Ok(_) => Delivery::plain(Outcome::retry("not a channel that merges messages"), None),
         }
     }
 
+    pub(super) fn slack_api<'a>(&'a self, token: &'a SecretString) -> SlackApi<'a> {
+        let (egress, now) = (&self.egress, self.clock.now());
+        SlackApi { egress, base: &self.endpoints.slack_api, token, now }
+    }
+
+    fn bot<'a>(
+        &'a self,
+        channel_id: Uuid,
+        conversation: &'a str,
+        token: &'a SecretString,
+        threads: Option<&'a SlackThreads>,
+    ) -> Bot<'a> {
+        let (api, buttons) = (self.slack_api(token), self.controls.slack);
+        Bot { api, conversation, channel_id, threads, buttons }
+    }
+
+    /// Parcels that have got equally far, as one mail.
+    async fn mail(&self, channel_id: Uuid, to: &[String], parcels: &[Parcel<'_>]) -> Delivery {
+        let (Some(mailer), Some(first)) = (&self.mailer, parcels.first()) else {
+            return Delivery::plain(Outcome::permanent(NO_MAIL_SERVER), None);
+        };
+        let news: Vec<&NotificationFacts> = parcels.iter().map(|parcel| parcel.facts).collect();
+        let done = first.progress.done();
+        let notification_id = first.notification_id;
+        let job = MailJob { notification_id, channel_id, news: &news, to, done: &done };
+        let report = mailer.send(job, Instant::now() + MAIL_LIMIT).await;
+        mail_delivery(report, first.progress)
+    }
+
+    /// Where PagerDuty takes events.
+    pub(super) fn pagerduty_address(&self, region: Region) -> &str {
+        self.endpoints.pagerduty.as_deref().unwrap_or_else(|| pagerduty::address(region))
+    }
+
+    /// Sends events in order, as far as they are taken.
+    async fn pagerduty(&self, region: Region, key: &str, events: Vec<Value>) -> Delivery {
+        let mut last = Delivery::plain(Outcome::Sent { receipt: None }, None);
+        for event in events {
+            let answer =
+                self.egress.post(self.pagerduty_address(region), &[], event.to_string()).await;
+            let now = self.clock.now();
+            last = Delivery::over_http(answer, &[key], |answer| pagerduty::judged(answer, now));
+            if !matches!(last.outcome, Outcome::Sent { .. }) {
+                break;
+            }
+        }
+        last
+    }
+
     async fn slack(&self, url: &SecretString, facts: &NotificationFacts) -> Delivery {
-        self.post_slack(url, || slack::render(facts), || slack::plain(facts)).await
+        let full = || {
+            let mut message = slack::render(facts);
+            if self.controls.slack {
+                controls::add_buttons(&mut message, facts);
+            }
+            message
+        };
+        self.post_slack(url, full, || slack::plain(facts)).await
     }
 
     async fn post_slack(
@@ -145,7 +258,7 @@ pub(super) const NO_MAIL_SERVER: &str =
     "the daemon has no mail server; configure one, or remove the email channel";
 
 impl Delivery {
-    fn plain(outcome: Outcome, status: Option<u16>) -> Self {
+    pub(super) fn plain(outcome: Outcome, status: Option<u16>) -> Self {
         Self { outcome, status, accepted: Vec::new(), refused: Vec::new(), note: None }
     }
 

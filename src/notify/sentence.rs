@@ -17,6 +17,13 @@ pub fn sentence(facts: &NotificationFacts) -> String {
         (MessageKind::Test, _) | (_, None) => {
             "This is a test message: alerts reach this channel".to_owned()
         }
+        (MessageKind::Acknowledged, Some(incident)) => {
+            let (by, note) = acknowledgement(facts);
+            format!("{by} takes care of it{note}; {}", state(incident))
+        }
+        (MessageKind::Unacknowledged, Some(incident)) => {
+            format!("Nobody takes care of it any more; {}", state(incident))
+        }
         (MessageKind::Resolved, Some(incident)) if no_data(incident).is_some() => format!(
             "{}; it lasted {}, the peak was {}",
             measure(incident, incident.value),
@@ -50,16 +57,36 @@ pub fn sentence(facts: &NotificationFacts) -> String {
             "It comes and goes; there will be no news before it stays away. Now: {}",
             measure(incident, incident.value)
         ),
-        (_, Some(incident)) if incident.rule.metric == MetricKind::Absence => {
-            measure(incident, incident.value)
-        }
-        (_, Some(incident)) if no_data(incident).is_some() => measure(incident, incident.value),
-        (_, Some(incident)) => format!(
-            "{} (threshold {})",
-            measure(incident, incident.value),
-            amount(incident.rule.metric, incident.threshold)
-        ),
+        (_, Some(incident)) => state(incident),
     }
+}
+
+/// Value and threshold, or whatever else is decisive.
+fn state(incident: &IncidentFacts) -> String {
+    let says_it_all = matches!(incident.rule.metric, MetricKind::System | MetricKind::Absence)
+        || no_data(incident).is_some();
+    if says_it_all {
+        return measure(incident, incident.value);
+    }
+    format!(
+        "{} (threshold {})",
+        measure(incident, incident.value),
+        amount(incident.rule.metric, incident.threshold)
+    )
+}
+
+/// Who acknowledged, and what they said with a colon before it.
+fn acknowledgement(facts: &NotificationFacts) -> (String, String) {
+    let known = facts.acknowledgement.as_ref();
+    let tamed = |text: Option<&String>, max| {
+        text.map(|text| one_line(text, max)).filter(|text| !text.is_empty())
+    };
+    let by = tamed(known.and_then(|known| known.by.as_ref()), 120);
+    let note = tamed(known.and_then(|known| known.note.as_ref()), 300);
+    (
+        by.unwrap_or_else(|| "Somebody".to_owned()),
+        note.map_or_else(String::new, |note| format!(": {note}")),
+    )
 }
 
 /// The message's title: what kind of news it is, and of which rule.
@@ -77,6 +104,8 @@ pub fn headline(facts: &NotificationFacts) -> String {
         }
         MessageKind::Flapping => format!("Flapping: {name}"),
         MessageKind::Resolved => format!("Resolved: {name}"),
+        MessageKind::Acknowledged => format!("Acknowledged: {name}"),
+        MessageKind::Unacknowledged => format!("No longer acknowledged: {name}"),
         MessageKind::ChannelBroken => format!("Alert channel broken; concerns: {name}"),
         MessageKind::Test => "Test message from meshhook-errors".to_owned(),
     }

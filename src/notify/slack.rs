@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::{message::NotificationFacts, view::View};
+use super::{digest_view::group, message::NotificationFacts, view::View};
 
 const HEADER_MAX: usize = 150;
 const SECTION_MAX: usize = 2_900;
@@ -25,6 +25,9 @@ pub fn render(facts: &NotificationFacts) -> Value {
     ];
     if !view.description.is_empty() {
         blocks.push(section(escaped(&view.description, SECTION_MAX)));
+    }
+    if let Some(bars) = trend(&view) {
+        blocks.push(section(bars));
     }
     if !view.rows.is_empty() {
         let field = |(label, value): &(&str, String)| {
@@ -50,11 +53,41 @@ pub fn render(facts: &NotificationFacts) -> Value {
         }
         blocks.push(json!({"type": "context", "elements": [markdown(text)]}));
     }
+    if let Some(note) = &view.note {
+        let text = format!("⚠ {}", escaped(note, FIELD_MAX));
+        blocks.push(json!({"type": "context", "elements": [markdown(text)]}));
+    }
     let mut message = plain(facts);
     if let Some(fields) = message.as_object_mut() {
         fields.insert("blocks".to_owned(), Value::Array(blocks));
     }
     message
+}
+
+/// A short message for the thread of an incident, whose first message says the rest.
+#[must_use]
+pub(super) fn reply(facts: &NotificationFacts) -> Value {
+    let view = View::of(facts);
+    let head = escaped(&view.headline, HEADER_MAX);
+    let sentence = escaped(&view.sentence, SECTION_MAX - HEADER_MAX - FIELD_MAX - 20);
+    // It may be shown in the channel without its thread.
+    let group = group(facts);
+    let group = if group.is_empty() { group } else { format!(" ({})", escaped(&group, FIELD_MAX)) };
+    let mut blocks = vec![section(format!("{} *{head}*{group}\n{sentence}", view.sign))];
+    if let Some(bars) = trend(&view) {
+        blocks.push(section(bars));
+    }
+    let mut message = plain(facts);
+    if let Some(fields) = message.as_object_mut() {
+        fields.insert("blocks".to_owned(), Value::Array(blocks));
+    }
+    message
+}
+
+/// The bars in letters of one width, and what they are.
+fn trend(view: &View) -> Option<String> {
+    let (bars, caption) = view.trend.as_ref()?;
+    Some(format!("`{bars}`  {}", escaped(caption, FIELD_MAX)))
 }
 
 /// The message without blocks: what a phone's lock screen shows, and the last resort when Slack

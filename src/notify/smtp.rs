@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::{
     email::{self, Letter},
+    links::Links,
     message::NotificationFacts,
     outcome::{self, Outcome, REASON_MAX},
     smtp_config::{SmtpConfig, SmtpConfigError, SmtpSecurity},
@@ -37,6 +38,7 @@ const QUIT_LIMIT: Duration = Duration::from_millis(500);
 pub struct Mailer {
     tls: Option<TlsParameters>,
     config: SmtpConfig,
+    links: Option<Links>,
 }
 
 impl fmt::Debug for Mailer {
@@ -52,8 +54,8 @@ pub struct MailJob<'a> {
     pub notification_id: Uuid,
     /// Primary key of the channel.
     pub channel_id: Uuid,
-    /// What it tells.
-    pub facts: &'a NotificationFacts,
+    /// What it tells: one piece of news, or several as one mail.
+    pub news: &'a [&'a NotificationFacts],
     /// Everybody it goes to.
     pub to: &'a [String],
     /// Those who have it already, or whose server refused it for good.
@@ -92,7 +94,13 @@ impl Mailer {
             SmtpSecurity::Plain => None,
             SmtpSecurity::Implicit | SmtpSecurity::StartTls => Some(tls_parameters(&config)?),
         };
-        Ok(Self { tls, config })
+        Ok(Self { tls, config, links: None })
+    }
+
+    /// The same with links in its mails.
+    #[must_use]
+    pub fn with_links(self, links: Option<Links>) -> Self {
+        Self { links, ..self }
     }
 
     /// Sends one mail to all recipients that do not have it yet; ends by `deadline`.
@@ -120,8 +128,13 @@ impl Mailer {
             from: &self.config.from,
             reply_to: self.config.reply_to.as_ref(),
             to: &everybody,
+            links: self.links.as_ref(),
         };
-        let Ok(message) = email::compose(letter, job.facts) else {
+        let composed = match job.news {
+            [facts] => email::compose(letter, facts),
+            several => email::compose_digest(letter, several),
+        };
+        let Ok(message) = composed else {
             // There is no usable address at all; each is reported already.
             return report;
         };

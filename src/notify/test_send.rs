@@ -7,6 +7,7 @@ use super::{
     attempt::Progress,
     message::NotificationFacts,
     outcome::Outcome,
+    parcel::Parcel,
     sender::{NO_MAIL_SERVER, Senders},
     webhook,
 };
@@ -41,7 +42,16 @@ pub async fn send_test(
     let channel = channels.find(name_or_id).await?;
     let notification_id = Uuid::new_v4();
     let facts = NotificationFacts::test(senders.clock.now(), dashboard_url);
-    let delivery = senders.send(&channel, notification_id, &facts, &Progress::default()).await;
+    let progress = Progress::default();
+    let parcel = Parcel {
+        notification_id,
+        number: 0,
+        created_seconds: 0.0,
+        unclear: false,
+        facts: &facts,
+        progress: &progress,
+    };
+    let delivery = senders.send(&channel, &parcel, None).await;
     let (outcome, note) = (delivery.outcome, delivery.note);
     let (channel, kind) = (channel.name.clone(), channel.kind.clone());
     Ok(TestReport { channel, kind, notification_id, outcome, note })
@@ -60,6 +70,15 @@ pub async fn probe(senders: &Senders, channel: &Channel) -> Result<String, Strin
     };
     match channel.target.as_ref().map_err(ToString::to_string)? {
         Target::Slack { url } => http(url.expose_secret()).await,
+        Target::SlackBot { token, .. } => {
+            let asked = senders.slack_api(token).call("auth.test", &serde_json::json!({})).await;
+            let answer = asked.map_err(|failure| {
+                failure.outcome.reason().unwrap_or("auth.test failed").to_owned()
+            })?;
+            let word = |name| answer.get(name).and_then(serde_json::Value::as_str).unwrap_or("?");
+            Ok(format!("Slack workspace {} as {}", word("team"), word("user")))
+        }
+        Target::PagerDuty { region, .. } => http(senders.pagerduty_address(*region)).await,
         Target::Webhook { url, secret } => {
             webhook::check_secret(secret).map_err(|error| error.to_string())?;
             http(url).await

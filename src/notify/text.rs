@@ -5,6 +5,9 @@
 #[must_use]
 pub fn one_line(text: &str, max: usize) -> String {
     let mut line = String::new();
+    // A megabyte of text must not cost a megabyte of work.
+    let end = text.char_indices().nth(max.saturating_mul(8).saturating_add(64));
+    let text = end.and_then(|(end, _)| text.get(..end)).unwrap_or(text);
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
         let word: String = word.chars().filter(|c| !is_invisible(*c)).collect();
         if !word.is_empty() {
@@ -12,10 +15,6 @@ pub fn one_line(text: &str, max: usize) -> String {
                 line.push(' ');
             }
             line.push_str(&word);
-        }
-        // A megabyte of text must not cost a megabyte of work.
-        if line.len() > max.saturating_mul(4).saturating_add(8) {
-            break;
         }
     }
     cut(&line, max)

@@ -4,6 +4,7 @@ use super::{
     message::{GroupFact, IncidentFacts, MessageKind, MetricKind, NotificationFacts},
     sentence::{amount, duration, headline, sentence},
     text::{lines, one_line, thousands},
+    trend,
 };
 use crate::model::{GroupField, Level, Span, Timestamp};
 
@@ -13,10 +14,13 @@ pub struct View {
     pub sign: &'static str,
     /// Title.
     pub headline: String,
-    /// The one sentence.
+    /// The one sentence, or the first line of the rule's own body.
     pub sentence: String,
-    /// What the rule's author wants done; may be empty.
+    /// What the rule's author wants done, or the rest of the rule's own body; may be empty.
     pub description: String,
+    /// The course of the errors over the window as a row of bars, and what it is; none where it is
+    /// not known.
+    pub trend: Option<(String, String)>,
     /// Label and value.
     pub rows: Vec<(&'static str, String)>,
     /// Most frequent errors: how many, and what they say.
@@ -27,6 +31,8 @@ pub struct View {
     pub link: Option<String>,
     /// The incident's id, by which messages belong together.
     pub incident: Option<String>,
+    /// What is wrong with the message itself, such as a template that failed.
+    pub note: Option<String>,
 }
 
 impl View {
@@ -35,13 +41,13 @@ impl View {
     pub fn of(facts: &NotificationFacts) -> Self {
         let incident = facts.incident.as_ref();
         let evidence = incident.map(|incident| &incident.evidence);
+        let (sentence, description) = words(facts);
         Self {
             sign: sign(facts),
-            headline: headline(facts),
-            sentence: sentence(facts),
-            description: incident
-                .filter(|incident| incident.rule.metric != MetricKind::System)
-                .map_or_else(String::new, |i| lines(&i.rule.description, 1000)),
+            headline: facts.texts.title.clone().unwrap_or_else(|| headline(facts)),
+            sentence,
+            description,
+            trend: incident.and_then(trend::of),
             rows: incident.map_or_else(Vec::new, |incident| rows(facts, incident)),
             top: evidence.map_or_else(Vec::new, |evidence| {
                 let line = |group: &crate::model::TopGroup| {
@@ -56,15 +62,34 @@ impl View {
             }),
             link: facts.link.clone().filter(|link| link.len() <= 2000),
             incident: incident.map(|incident| incident.id.to_string()),
+            note: facts.texts.note.clone(),
         }
     }
 }
 
-const fn sign(facts: &NotificationFacts) -> &'static str {
+/// The first line in bold, and what follows it.
+fn words(facts: &NotificationFacts) -> (String, String) {
+    match &facts.texts.body {
+        Some(body) => {
+            let (first, rest) = body.split_once('\n').unwrap_or((body, ""));
+            (first.trim().to_owned(), rest.trim().to_owned())
+        }
+        None => {
+            let rule = facts.incident.as_ref().map(|incident| &incident.rule);
+            let description = rule
+                .filter(|rule| rule.metric != MetricKind::System)
+                .map_or_else(String::new, |rule| lines(&rule.description, 1000));
+            (sentence(facts), description)
+        }
+    }
+}
+
+pub(super) const fn sign(facts: &NotificationFacts) -> &'static str {
     match (facts.transition, &facts.incident) {
         (MessageKind::Test, _) | (_, None) => "🧪",
         (MessageKind::ChannelBroken, _) => "🔌",
         (MessageKind::Resolved, _) => "✅",
+        (MessageKind::Acknowledged, _) => "👀",
         (_, Some(incident)) => match incident.level {
             Level::Warning => "🟠",
             Level::Critical => "🔴",
@@ -87,7 +112,11 @@ fn rows(facts: &NotificationFacts, incident: &IncidentFacts) -> Vec<(&'static st
             rows.push(("Lasted", lasted));
             rows.push(("Peak", amount(incident.rule.metric, incident.peak)));
         }
-        MessageKind::Escalated | MessageKind::Reminder | MessageKind::Flapping => {
+        MessageKind::Escalated
+        | MessageKind::Reminder
+        | MessageKind::Flapping
+        | MessageKind::Acknowledged
+        | MessageKind::Unacknowledged => {
             rows.push(("Lasting", lasted));
             rows.push(("Peak", amount(incident.rule.metric, incident.peak)));
         }

@@ -7,7 +7,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{message::NotificationFacts, sentence::sentence};
+use super::{
+    message::NotificationFacts,
+    sentence::{headline, sentence},
+};
 use crate::model::Timestamp;
 
 /// Why a secret cannot sign.
@@ -29,7 +32,12 @@ struct Payload<'a> {
     version: u32,
     id: Uuid,
     timestamp: Timestamp,
+    /// One line that names the rule, or what its own template made of it.
+    title: String,
     summary: String,
+    /// What the rule's own template made of it, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<&'a str>,
     data: &'a NotificationFacts,
 }
 
@@ -38,9 +46,13 @@ struct Payload<'a> {
 pub fn body(id: Uuid, facts: &NotificationFacts) -> String {
     use super::MessageKind as Kind;
     let name = match facts.transition {
-        Kind::Firing | Kind::Escalated | Kind::Reminder | Kind::Flapping | Kind::Resolved => {
-            "incident"
-        }
+        Kind::Firing
+        | Kind::Escalated
+        | Kind::Reminder
+        | Kind::Flapping
+        | Kind::Resolved
+        | Kind::Acknowledged
+        | Kind::Unacknowledged => "incident",
         Kind::ChannelBroken | Kind::Test => "notification",
     };
     let payload = Payload {
@@ -48,7 +60,9 @@ pub fn body(id: Uuid, facts: &NotificationFacts) -> String {
         version: facts.version,
         id,
         timestamp: facts.at,
+        title: facts.texts.title.clone().unwrap_or_else(|| headline(facts)),
         summary: sentence(facts),
+        body: facts.texts.body.as_deref(),
         data: facts,
     };
     // Facts hold nothing that JSON cannot say; floats that it cannot say become null.

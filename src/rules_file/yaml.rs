@@ -258,11 +258,11 @@ mod tests {
             ),
             ("a: &x {b: 1}\nc: *x", "1:{a@1: 1:{b@1: 1:Whole(1)}, c@2: 1:{b@1: 1:Whole(1)}}"),
             ("", "1:Null"),
-            ("# only a comment\n", "1:Null"),
+            ("# only a comment\n", "2:Null"),
             ("a: 1\na: 2", "line 2: \"a\" stands here a second time"),
             ("a: 1\n---\nb: 2", "line 2: there must be only one document"),
             ("a:\n  - 1\n b: 2", "line 3: "),
-            ("a: [1, 2", "line 1: "),
+            ("a: [1, 2", "line 2: "),
             ("? [a]\n: 1", "line 1: a key must be a text, not a list"),
             ("a: *nobody", "line 1: "),
         ] {

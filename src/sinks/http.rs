@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    io,
+    fmt, io,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -103,10 +103,19 @@ impl Answer {
     }
 }
 
-#[derive(Debug)]
+/// Answers requests that no script answers.
+type Responder = Box<dyn Fn(&HttpRequest) -> Answer + Send + Sync>;
+
 struct State {
     inbox: Inbox<HttpRequest>,
     script: Mutex<Script>,
+    responder: Option<Responder>,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("inbox", &self.inbox).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -130,10 +139,25 @@ impl HttpSink {
     /// # Errors
     /// Where no port can be had.
     pub async fn start() -> io::Result<Self> {
+        Self::listen(None).await
+    }
+
+    /// The same with answers that `responder` makes. Answers of a script go first, and the request
+    /// does not reach the responder then, except where the script only loses its answer.
+    ///
+    /// # Errors
+    /// Where no port can be had.
+    pub async fn answering(
+        responder: impl Fn(&HttpRequest) -> Answer + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        Self::listen(Some(Box::new(responder))).await
+    }
+
+    async fn listen(responder: Option<Responder>) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let script = Mutex::new(Script { next: VecDeque::new(), otherwise: Answer::ok() });
-        let state = Arc::new(State { inbox: Inbox::new(), script });
+        let state = Arc::new(State { inbox: Inbox::new(), script, responder });
         let stop = CancellationToken::new();
         let task = tokio::spawn(accept(listener, Arc::clone(&state), stop.clone()));
         Ok(Self { address, state, stop, _task: AbortOnDropHandle::new(task) })
@@ -184,9 +208,20 @@ impl State {
         self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answer(&self) -> Answer {
-        let mut script = self.script();
-        script.next.pop_front().unwrap_or_else(|| script.otherwise.clone())
+    fn answer(&self, request: &HttpRequest) -> Answer {
+        let (scripted, otherwise) = {
+            let mut script = self.script();
+            (script.next.pop_front(), script.otherwise.clone())
+        };
+        match (scripted, &self.responder) {
+            (Some(scripted), Some(responder)) if scripted.reset => {
+                responder(request);
+                scripted
+            }
+            (Some(scripted), _) => scripted,
+            (None, Some(responder)) => responder(request),
+            (None, None) => otherwise,
+        }
     }
 }
 
@@ -215,7 +250,7 @@ async fn serve(stream: TcpStream, state: &State) -> io::Result<()> {
     loop {
         let request = timeout(IDLE_MAX, read_request(&mut stream)).await??;
         let Some(request) = request else { return Ok(()) };
-        let answer = state.answer();
+        let answer = state.answer(&request);
         state.inbox.put(request);
         sleep(answer.delay).await;
         if answer.reset {

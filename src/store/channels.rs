@@ -65,10 +65,14 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// Whether its receiver limits the pace, so that what has to wait is told as one message.
+    /// Whether people read it, so that what comes at once is told as one message; a program wants
+    /// each piece of news.
     #[must_use]
     pub const fn merges(&self) -> bool {
-        matches!(self.target, Ok(Target::Slack { .. }))
+        matches!(
+            self.target,
+            Ok(Target::Slack { .. } | Target::SlackBot { .. } | Target::Email { .. })
+        )
     }
 }
 
@@ -79,6 +83,13 @@ pub enum Target {
     Slack {
         /// `https://hooks.slack.com/services/…`.
         url: SecretString,
+    },
+    /// A bot in a Slack workspace, which can change and thread its messages.
+    SlackBot {
+        /// Id of the conversation: `C…`, `G…` or `D…`.
+        conversation: String,
+        /// `xoxb-…`.
+        token: SecretString,
     },
     /// Mail.
     Email {
@@ -92,6 +103,24 @@ pub enum Target {
         /// What to sign with: base64, with or without `whsec_`.
         secret: SecretString,
     },
+    /// PagerDuty's Events API v2.
+    PagerDuty {
+        /// Integration key of a service.
+        routing_key: SecretString,
+        /// Which of PagerDuty's regions.
+        region: Region,
+        /// What a warning and a critical alert are called there.
+        severities: [String; 2],
+    },
+}
+
+/// Where a PagerDuty account lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Region {
+    /// events.pagerduty.com.
+    Us,
+    /// events.eu.pagerduty.com.
+    Eu,
 }
 
 /// Why a channel cannot be used; for the person who set it up.
@@ -215,11 +244,38 @@ fn open(row: ChannelRow, key: Option<&ChannelKey>) -> Channel {
 }
 
 fn target(row: &ChannelRow, key: Option<&ChannelKey>) -> Result<Target, ChannelError> {
+    let text = |name| row.config.get(name).and_then(Value::as_str);
     match row.kind.as_str() {
-        "slack" => Ok(Target::Slack { url: secret(row, key, "webhook_url")? }),
+        "slack" => match text("channel") {
+            None => Ok(Target::Slack { url: secret(row, key, "webhook_url")? }),
+            Some(conversation) => {
+                let token = secret(row, key, "bot_token")?;
+                if !token.expose_secret().starts_with("xox") {
+                    let problem = "must be a bot token, which begins with xoxb-";
+                    return Err(config("secret bot_token", problem));
+                }
+                Ok(Target::SlackBot { conversation: conversation.to_owned(), token })
+            }
+        },
         "email" => Ok(Target::Email { to: recipients(&row.config)? }),
+        "webhook" if text("format") == Some("pagerduty") => {
+            let region = match text("region") {
+                None | Some("us") => Region::Us,
+                Some("eu") => Region::Eu,
+                Some(other) => {
+                    return Err(config("config.region", &format!("{other:?} is not us or eu")));
+                }
+            };
+            let severity = |level: &str| {
+                let given = row.config.pointer(&format!("/severities/{level}"));
+                given.and_then(Value::as_str).unwrap_or(level).to_owned()
+            };
+            let severities = [severity("warning"), severity("critical")];
+            let routing_key = secret(row, key, "routing_key")?;
+            Ok(Target::PagerDuty { routing_key, region, severities })
+        }
         "webhook" => {
-            let url = row.config.get("url").and_then(Value::as_str);
+            let url = text("url");
             let url = url.ok_or_else(|| config("config.url", "must be given"))?.to_owned();
             Ok(Target::Webhook { url, secret: secret(row, key, "signing_secret")? })
         }

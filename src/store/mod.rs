@@ -7,9 +7,11 @@
 //! the lease's row until the commit, so that nobody can become leader between the check and the
 //! commit. [`Link::commit_as`] does both.
 
+pub mod acts;
 pub mod channels;
 pub mod diagnose;
 pub mod error;
+pub mod explain;
 pub mod feed;
 pub mod groups;
 pub mod held;
@@ -26,9 +28,11 @@ pub mod rule_rows;
 pub mod rules;
 pub mod runs;
 pub mod secrets;
+pub mod slack_threads;
 pub mod status;
 pub mod system;
 pub mod telling;
+pub mod templates;
 
 pub use error::{ErrorKind, StoreError};
 pub use lease::Fence;

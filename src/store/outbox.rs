@@ -11,6 +11,8 @@ use super::{
     Db, Fence, Link, StoreError,
     channels::ChannelRow,
     pool::{Failure, within},
+    slack_threads::SlackThreads,
+    templates::TemplateBook,
 };
 use crate::model::Span;
 
@@ -18,7 +20,7 @@ use crate::model::Span;
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// At most this many messages go out as one.
-pub const MERGED_MAX: usize = 40;
+pub const MERGED_MAX: usize = 500;
 
 /// The table of messages.
 #[derive(Clone, Debug)]
@@ -45,6 +47,14 @@ pub struct Claimed {
     pub attempts: i32,
     /// Earlier attempts.
     pub attempt_log: Value,
+    /// Its rule, where that still exists.
+    pub rule_id: Option<Uuid>,
+    /// The rule's template of a title.
+    pub title_template: Option<String>,
+    /// The rule's template of a body.
+    pub body_template: Option<String>,
+    /// When it was decided, in seconds since 1970.
+    pub created_seconds: f64,
     /// How long ago it was decided, in seconds.
     pub age_seconds: f64,
     /// Whether the receiver got an earlier message of the same incident (true without an incident).
@@ -60,7 +70,8 @@ pub struct Wanted<'a> {
     /// Channels to which nothing may be sent now.
     pub busy: &'a [Uuid],
     /// Channels that get everything that is due at once (at most [`MERGED_MAX`]), to be told as one
-    /// message; all others get one at a time.
+    /// message. Of the others those that people read get what one rule has to tell of one kind, and
+    /// the rest one message at a time.
     pub merging: &'a [Uuid],
     /// At most this many channels.
     pub channels: usize,
@@ -139,6 +150,18 @@ impl Outbox {
     /// The outbox in `db`.
     pub fn new(db: impl Into<Db>) -> Self {
         Self { db: db.into() }
+    }
+
+    /// The Slack messages that tell incidents, in the same database.
+    #[must_use]
+    pub fn slack_threads(&self) -> SlackThreads {
+        SlackThreads::new(self.db.clone())
+    }
+
+    /// The rules' templates, in the same database.
+    #[must_use]
+    pub fn templates(&self) -> TemplateBook {
+        TemplateBook::new(self.db.clone())
     }
 
     /// Takes due messages, in the order of their decisions.

@@ -6,7 +6,11 @@ use serde_json::Value;
 use sqlx::Row;
 use uuid::Uuid;
 
-use super::{Db, StoreError, pool::within};
+use super::{
+    Db, StoreError,
+    pool::within,
+    telling::{self, Concerned, Facts},
+};
 use crate::model::{Level, Timestamp};
 
 /// A channel and what a rule wants of it.
@@ -121,6 +125,24 @@ pub async fn silences(
         let rows = query.fetch_all(link.connection()).await?;
         link.commit().await?;
         Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+    })
+    .await
+}
+
+/// What decides, now, who is told of these rules and incidents.
+///
+/// # Errors
+/// When the database does not answer within `limit`.
+pub async fn telling_facts(
+    db: &Db,
+    concerned: Concerned,
+    limit: Duration,
+) -> Result<Facts, StoreError> {
+    within("read who is told", limit, async {
+        let mut link = db.link().await?;
+        let facts = telling::facts(&mut link, concerned).await?;
+        link.commit().await?;
+        Ok(facts)
     })
     .await
 }

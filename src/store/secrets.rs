@@ -152,6 +152,22 @@ impl Secrets {
         })
     }
 
+    /// Forgets the secret of a channel, which then gets nothing.
+    ///
+    /// # Errors
+    /// Where the database cannot be asked.
+    pub async fn remove(&self, channel_id: Uuid) -> Result<(), SecretError> {
+        let removed = within("forget a channel's secret", TIME_LIMIT, async {
+            let mut link = self.db.link().await?;
+            link.query(include_str!("../../sql/channel_secret_delete.sql"))
+                .bind(channel_id)
+                .execute(link.connection())
+                .await?;
+            Ok(link.commit().await?)
+        });
+        Ok(removed.await?)
+    }
+
     /// The secret of a channel.
     ///
     /// # Errors

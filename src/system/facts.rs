@@ -34,3 +34,36 @@ pub fn facts_of(change: &Change, dashboard_url: Option<&str>) -> Option<Notifica
     };
     NotificationFacts::of(change.kind, change.at, incident, dashboard_url)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::Timestamp,
+        notify::sentence,
+        system::{Book, Condition, Finding, Limits, Observed},
+    };
+
+    #[test]
+    fn a_message_says_what_was_found_and_when_it_is_over() {
+        let finding = Finding {
+            condition: Condition::Reconcile,
+            value: 2.0,
+            threshold: 1.0,
+            detail: "counts differ: minutes by 2 errors".to_owned(),
+        };
+        let (mut book, limits) = (Book::default(), Limits::default());
+        let seen = Observed { findings: vec![finding], unknown: Vec::new() };
+        let began = book.step(Timestamp::from_secs(60), &seen, &limits);
+        let ended = book.step(Timestamp::from_secs(150), &Observed::default(), &limits);
+        let said: Vec<String> = [began, ended]
+            .iter()
+            .flatten()
+            .map(|change| sentence(&facts_of(change, None).expect("people are told of it")))
+            .collect();
+        assert_eq!(
+            said,
+            ["counts differ: minutes by 2 errors", "It is over; it lasted 1 min 30 s"]
+        );
+    }
+}

@@ -21,8 +21,7 @@ create table if not exists public.error_masking_rules (
     check (cardinality(needles) <= 20 and error_tracking.all_match(needles, '^[^A-Z"\\[:cntrl:]]{1,100}$')),
   constraint error_masking_rules_kind_pattern unique (kind, pattern)
 );
-comment on table public.error_masking_rules is
-  'What counts as sensitive in metadata and messages. Global admins may add rows; they apply to the next insert.';
+comment on table public.error_masking_rules is 'What counts as sensitive in metadata and messages. Global admins may add rows; they apply to the next insert.';
 comment on column public.error_masking_rules.masking_rule_id is 'Primary key.';
 comment on column public.error_masking_rules.kind is
   'key_contains, key_ends and key_is compare with a metadata key in lower case without "_", "-", "." and blanks, and mask its whole value; value is a regular expression for text.';
@@ -37,40 +36,22 @@ comment on column public.error_masking_rules.created_at is 'When it was added.';
 
 insert into public.error_masking_rules (kind, pattern, replacement, note) values
   ('key_contains', 'password', '[masked]', 'password, db_password, passwordHash'),
-  ('key_contains', 'passwd', '[masked]', ''),
-  ('key_contains', 'passphrase', '[masked]', ''),
-  ('key_contains', 'passcode', '[masked]', ''),
+  ('key_contains', 'passwd', '[masked]', ''), ('key_contains', 'passphrase', '[masked]', ''), ('key_contains', 'passcode', '[masked]', ''),
   ('key_contains', 'secret', '[masked]', 'client_secret, webhookSecret'),
   ('key_contains', 'apikey', '[masked]', 'api key, x-api-key'),
   ('key_contains', 'accesskey', '[masked]', ''),
   ('key_contains', 'authorization', '[masked]', 'also Proxy-Authorization'),
   ('key_contains', 'cookie', '[masked]', 'also Set-Cookie'),
-  ('key_contains', 'privatekey', '[masked]', ''),
-  ('key_contains', 'signingkey', '[masked]', ''),
-  ('key_contains', 'encryptionkey', '[masked]', ''),
-  ('key_contains', 'sessionkey', '[masked]', ''),
-  ('key_contains', 'servicerolekey', '[masked]', ''),
-  ('key_contains', 'credential', '[masked]', ''),
-  ('key_contains', 'creditcard', '[masked]', ''),
-  ('key_contains', 'cardnumber', '[masked]', ''),
-  ('key_contains', 'securitycode', '[masked]', ''),
-  ('key_contains', 'connectionstring', '[masked]', ''),
+  ('key_contains', 'privatekey', '[masked]', ''), ('key_contains', 'signingkey', '[masked]', ''), ('key_contains', 'encryptionkey', '[masked]', ''),
+  ('key_contains', 'sessionkey', '[masked]', ''), ('key_contains', 'servicerolekey', '[masked]', ''),
+  ('key_contains', 'credential', '[masked]', ''), ('key_contains', 'creditcard', '[masked]', ''), ('key_contains', 'cardnumber', '[masked]', ''),
+  ('key_contains', 'securitycode', '[masked]', ''), ('key_contains', 'connectionstring', '[masked]', ''),
   ('key_contains', 'socialsecurity', '[masked]', ''),
   ('key_ends', 'token', '[masked]', 'token, access_token, csrfToken'),
-  ('key_ends', 'tokens', '[masked]', ''),
-  ('key_is', 'pwd', '[masked]', ''),
-  ('key_is', 'pass', '[masked]', ''),
-  ('key_is', 'auth', '[masked]', ''),
-  ('key_is', 'bearer', '[masked]', ''),
-  ('key_is', 'jwt', '[masked]', ''),
-  ('key_is', 'session', '[masked]', ''),
-  ('key_is', 'sessionid', '[masked]', ''),
-  ('key_is', 'ssn', '[masked]', ''),
-  ('key_is', 'cvv', '[masked]', ''),
-  ('key_is', 'cvc', '[masked]', ''),
-  ('key_is', 'otp', '[masked]', ''),
-  ('key_is', 'pin', '[masked]', ''),
-  ('key_is', 'iban', '[masked]', ''),
+  ('key_ends', 'tokens', '[masked]', ''), ('key_is', 'pwd', '[masked]', ''), ('key_is', 'pass', '[masked]', ''), ('key_is', 'auth', '[masked]', ''),
+  ('key_is', 'bearer', '[masked]', ''), ('key_is', 'jwt', '[masked]', ''), ('key_is', 'session', '[masked]', ''),
+  ('key_is', 'sessionid', '[masked]', ''), ('key_is', 'ssn', '[masked]', ''), ('key_is', 'cvv', '[masked]', ''), ('key_is', 'cvc', '[masked]', ''),
+  ('key_is', 'otp', '[masked]', ''), ('key_is', 'pin', '[masked]', ''), ('key_is', 'iban', '[masked]', ''),
   ('key_is', 'databaseurl', '[masked]', ''),
   ('key_is', 'dsn', '[masked]', '')
 on conflict (kind, pattern) do nothing;
@@ -121,8 +102,7 @@ comment on table error_tracking.masking is 'error_masking_rules compiled: one ro
 comment on column error_tracking.masking.only_row is 'Always true: there is one row.';
 comment on column error_tracking.masking.guard is
   'Matches every normalised document or text that may hold something sensitive but for what raw_guard is for; may match others too.';
-comment on column error_tracking.masking.raw_guard is
-  'The same in lower case only, for needles of which normalising leaves too little, as of "sk-".';
+comment on column error_tracking.masking.raw_guard is 'The same in lower case only, for needles of which normalising leaves too little, as of "sk-".';
 comment on column error_tracking.masking.key_pattern is 'Matches a normalised key, written as "key":, that is sensitive.';
 comment on column error_tracking.masking.needles is 'What a text must contain for the pattern at the same place to be tried; empty for always.';
 comment on column error_tracking.masking.patterns is 'Regular expressions of kind value, in the order in which they are applied.';
@@ -213,8 +193,7 @@ begin
   perform error_tracking.compile_masking();
   return null;
 end $$;
-comment on function error_tracking.masking_rules_changed() is
-  'Refuses a pattern that is no regular expression, then recompiles.';
+comment on function error_tracking.masking_rules_changed() is 'Refuses a pattern that is no regular expression, then recompiles.';
 
 drop trigger if exists check_pattern on public.error_masking_rules;
 create trigger check_pattern before insert or update on public.error_masking_rules
@@ -377,8 +356,7 @@ begin
   end if;
   return metadata;
 end $$;
-comment on function error_tracking.mask_metadata(jsonb, error_tracking.masking) is
-  'Masked metadata; documents that hold nothing sensitive come back at once.';
+comment on function error_tracking.mask_metadata(jsonb, error_tracking.masking) is 'Masked metadata; documents that hold nothing sensitive come back at once.';
 
 create or replace function error_tracking.bound_metadata(metadata jsonb, bytes int, rules error_tracking.masking) returns jsonb
 language plpgsql stable cost 1 as

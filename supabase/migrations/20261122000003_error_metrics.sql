@@ -35,29 +35,20 @@ create table if not exists public.error_metrics (
   constraint error_type_must_have_at_most_128_characters check (length(error_type) <= 128),
   constraint error_metrics_seq_key unique (seq)
 );
-comment on table public.error_metrics is
-  'One row per error. Append-only. Written by workers, webhook handlers and server hooks with role error_reporter.';
-comment on column public.error_metrics.error_id is
-  'Primary key, made by the reporter, so that a repeated insert with on_conflict=error_id adds nothing.';
+comment on table public.error_metrics is 'One row per error. Append-only. Written by workers, webhook handlers and server hooks with role error_reporter.';
+comment on column public.error_metrics.error_id is 'Primary key, made by the reporter, so that a repeated insert with on_conflict=error_id adds nothing.';
 comment on column public.error_metrics."timestamp" is
   'When the error happened. A time in the future or before 2000 becomes received_at, and the one given stays in metadata._tracker.';
 comment on column public.error_metrics.source is 'The kind of component that failed: worker, webhook or system.';
-comment on column public.error_metrics.error_type is
-  'Class and detail, as in execution.timeout; the class is system, execution or input.';
+comment on column public.error_metrics.error_type is 'Class and detail, as in execution.timeout; the class is system, execution or input.';
 comment on column public.error_metrics.severity is 'How bad it is: low, medium or high.';
-comment on column public.error_metrics.workflow_id is
-  'The workflow version it happened in. One that does not exist becomes null, and its id stays in metadata._tracker.';
-comment on column public.error_metrics.metadata is
-  'Whatever helps to understand the error; masked by the database and cut to a summary over 32 KiB.';
-comment on column public.error_metrics.project_id is
-  'The project, taken from the workflow where it is not given; null for errors of the platform itself.';
-comment on column public.error_metrics.message is
-  'One masked line of at most 500 characters; taken from metadata where it is not given.';
-comment on column public.error_metrics.fingerprint is
-  'Set by the server: errors of the same source, type and message (numbers and ids aside) share it.';
+comment on column public.error_metrics.workflow_id is 'The workflow version it happened in. One that does not exist becomes null, and its id stays in metadata._tracker.';
+comment on column public.error_metrics.metadata is 'Whatever helps to understand the error; masked by the database and cut to a summary over 32 KiB.';
+comment on column public.error_metrics.project_id is 'The project, taken from the workflow where it is not given; null for errors of the platform itself.';
+comment on column public.error_metrics.message is 'One masked line of at most 500 characters; taken from metadata where it is not given.';
+comment on column public.error_metrics.fingerprint is 'Set by the server: errors of the same source, type and message (numbers and ids aside) share it.';
 comment on column public.error_metrics.received_at is 'Set by the server: when the row was inserted.';
-comment on column public.error_metrics.seq is
-  'Set by the server: every row has a number of its own; the daemon counts by it.';
+comment on column public.error_metrics.seq is 'Set by the server: every row has a number of its own; the daemon counts by it.';
 
 create index if not exists idx_error_metrics_timestamp on public.error_metrics ("timestamp" desc);
 create index if not exists idx_error_metrics_project_id_timestamp on public.error_metrics (project_id, "timestamp" desc);
@@ -199,8 +190,7 @@ begin
   new.fingerprint := error_tracking.fingerprint_of(new.source, new.error_type, new.message);
   return new;
 end $$;
-comment on function error_tracking.before_error_insert() is
-  'Numbers, checks, masks and completes an error event before it is stored.';
+comment on function error_tracking.before_error_insert() is 'Numbers, checks, masks and completes an error event before it is stored.';
 
 drop trigger if exists number_and_mask on public.error_metrics;
 create trigger number_and_mask before insert on public.error_metrics
@@ -285,8 +275,7 @@ create table if not exists public.error_rate_minutes (
   count bigint not null,
   constraint error_rate_minutes_key unique nulls not distinct (bucket, project_id, workflow_id, source, error_type, severity)
 );
-comment on table public.error_rate_minutes is
-  'Exact number of errors per minute of their timestamp. A count over the table of a complete period equals the sum over these rows.';
+comment on table public.error_rate_minutes is 'Exact number of errors per minute of their timestamp. A count over the table of a complete period equals the sum over these rows.';
 
 create table if not exists public.error_rate_hours (
   like public.error_rate_minutes,
@@ -322,8 +311,7 @@ comment on table public.error_rates_live is
   'The present rates of each project, updated by the daemon at most once a second while they change. Dashboards subscribe to this table and not to raw errors.';
 comment on column public.error_rates_live.live_id is 'Primary key.';
 comment on column public.error_rates_live.project_id is 'The project; null for errors that belong to none.';
-comment on column public.error_rates_live.snapshot is
-  'Errors per minute by severity over the last hour, and totals; docs/schema.md describes it.';
+comment on column public.error_rates_live.snapshot is 'Errors per minute by severity over the last hour, and totals; docs/schema.md describes it.';
 comment on column public.error_rates_live.updated_at is 'When the daemon last wrote it.';
 
 -- What has been counted ------------------------------------------------------------------------------
@@ -335,8 +323,7 @@ create table if not exists error_tracking.checkpoint (
   updated_at timestamptz not null default now()
 );
 insert into error_tracking.checkpoint default values on conflict do nothing;
-comment on table error_tracking.checkpoint is
-  'The numbers that are accounted for in minutes, hours and groups; changed in the same transaction as those.';
+comment on table error_tracking.checkpoint is 'The numbers that are accounted for in minutes, hours and groups; changed in the same transaction as those.';
 comment on column error_tracking.checkpoint.only_row is 'Always true: there is one row.';
 comment on column error_tracking.checkpoint.epoch is 'Grows when the sequence was found behind the checkpoint, as after a restore.';
 comment on column error_tracking.checkpoint.accounted is 'Ranges of seq that were counted or proven empty.';
@@ -364,8 +351,7 @@ $$
    where r.started_at >= since and r.started_at < until
    group by 1, 2, 3
 $$;
-comment on function error_tracking.run_counts(timestamptz, timestamptz) is
-  'Workflow runs started per second, project and workflow: the denominator of ratio rules.';
+comment on function error_tracking.run_counts(timestamptz, timestamptz) is 'Workflow runs started per second, project and workflow: the denominator of ratio rules.';
 
 -- Access ----------------------------------------------------------------------------------------------
 

@@ -292,6 +292,20 @@ create trigger regressed before update of count on public.error_groups
     and new.last_seen > old.status_changed_at)
   execute function error_tracking.group_regressed();
 
+-- What is done by a link or a button ------------------------------------------------------------------------
+
+create table if not exists error_tracking.used_links (
+  digest bytea primary key,
+  used_at timestamptz not null default now(),
+  constraint digest_must_have_32_bytes check (octet_length(digest) = 32)
+);
+create index if not exists idx_used_links_used_at on error_tracking.used_links (used_at);
+comment on table error_tracking.used_links is 'Links in mail and presses of buttons that have done their work: each does it once.';
+comment on column error_tracking.used_links.digest is 'SHA-256 of what was signed.';
+comment on column error_tracking.used_links.used_at is 'When it was used; forgotten once it would have expired anyway.';
+revoke all on error_tracking.used_links from public, anon, authenticated, service_role;
+grant select, insert, delete on error_tracking.used_links to error_daemon;
+
 -- What responders do -----------------------------------------------------------------------------------------
 
 create or replace function error_tracking.incident_for_responder(incident_id uuid) returns public.alert_incidents

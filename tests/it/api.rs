@@ -5,4 +5,5 @@ mod foundation;
 mod reading;
 mod reporting;
 mod rig;
+mod rules;
 mod schema;

@@ -215,6 +215,9 @@ async fn functions_may_be_called_by_those_who_should() {
             "acknowledge_incident" | "silence_incident" => {
                 json!({"incident_id": world::id(0x400, 'A')})
             }
+            "apply_alert_rules" => {
+                json!({"project_id": project('A'), "managed_by": "nobody", "changes": []})
+            }
             "comment_incident" => json!({"incident_id": world::id(0x400, 'A'), "note": "n"}),
             "expire_silence" => json!({"silence_id": world::id(0x400, 'A')}),
             "ignore_group" | "reopen_group" | "resolve_group" => {

@@ -2,9 +2,12 @@
 //! No product code is called here but the daemon as it runs; everything else goes through the REST API.
 //! Errors come in through the REST API, and the receivers and the time line tell what came of them.
 
+mod channels;
+mod links;
 mod quiet;
 mod responders;
 mod silences;
+mod slack;
 
 use std::time::Duration;
 
@@ -34,6 +37,11 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
+        Self::with([]).await
+    }
+
+    /// The same with these variables for the daemon.
+    async fn with<const N: usize>(variables: [(&str, &str); N]) -> Self {
         let stack = Stack::start().await;
         let project = stack.project("Acme").await;
         let channel = stack.channel("ops", "slack").await;
@@ -51,7 +59,7 @@ impl Scene {
             .expect("a person");
             people.push(user);
         }
-        let instance = stack.daemon().await;
+        let instance = stack.daemon_with(variables).await;
         let [viewer, responder, admin] = people[..] else { unreachable!("three people") };
         Self { stack, project, channel, responder, viewer, admin, instance }
     }

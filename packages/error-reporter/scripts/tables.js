@@ -10,7 +10,7 @@ const migration = '../../../supabase/migrations/20261122000002_error_masking.sql
 export function maskingOfMigration() {
 	const sql = readFileSync(here(migration), 'utf8');
 	const text = `'((?:[^']|'')*)'`;
-	const keyRow = new RegExp(`^ {2}\\('(key_contains|key_ends|key_is)', ${text}, `, 'gm');
+	const keyRow = new RegExp(`(?:^ {2}|\\), )\\('(key_contains|key_ends|key_is)', ${text}, `, 'gm');
 	const valueRow = new RegExp(`^ {2}\\('value', (\\d+), ${text}, ${text}, ${text}, ${text}\\)`, 'gm');
 	const rules = [...sql.matchAll(keyRow)].map(([, kind, pattern]) => ({ kind, pattern }));
 	const values = [...sql.matchAll(valueRow)].map(([, order, ...texts]) => {

@@ -24,11 +24,15 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// In words for the terminal; everything else goes on without the dashboard.
 pub async fn prepare() -> Result<(), String> {
     let folder = checkout_path("dashboard").map_err(|error| error.to_string())?;
-    let run = node(&folder, "scripts/prepare.mjs").stderr(Stdio::piped()).output();
-    let output = time::timeout(PREPARE_LIMIT, run)
+    // What takes time is said on standard output, which is the terminal's.
+    let run = node(&folder, "scripts/prepare.mjs")
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("node could not be run ({error}); install Node.js 20 or later"))?;
+    let output = time::timeout(PREPARE_LIMIT, run.wait_with_output())
         .await
         .map_err(|_| format!("it was not built within {} s", PREPARE_LIMIT.as_secs()))?
-        .map_err(|error| format!("node could not be run ({error}); install Node.js 20 or later"))?;
+        .map_err(|error| error.to_string())?;
     if output.status.success() {
         return Ok(());
     }

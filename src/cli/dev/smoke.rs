@@ -33,7 +33,7 @@ const READY_LIMIT: Duration = Duration::from_secs(30);
 
 pub async fn run(environment: &Environment, cancel: CancellationToken) -> Result<(), Error> {
     let options = Options { data_dir: None, port: 0, http_port: 0, dashboard: None };
-    let stack = Stack::start(options, environment, &cancel).await?;
+    let stack = Box::pin(Stack::start(options, environment, &cancel)).await?;
     let measured = tokio::select! {
         measured = measure(&stack) => measured,
         () = cancel.cancelled() => Err(Error::failed("interrupted")),

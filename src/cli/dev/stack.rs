@@ -26,12 +26,19 @@ use crate::{
     config::{Credentials, Environment, Reporter},
     error::Error,
     rest::RestClient,
-    sinks::{HttpSink, SmtpSink},
+    sinks::{HttpSink, PagerDutySink, SlackWorkspace, SmtpSink},
 };
 
 /// Channels of the seed data.
 const SLACK_CHANNEL: Uuid = Uuid::from_u128(0xc4a0_0000_0000_4000_8000_0000_0000_0001);
 const WEBHOOK_CHANNEL: Uuid = Uuid::from_u128(0xc4a0_0000_0000_4000_8000_0000_0000_0003);
+const BOT_CHANNEL: Uuid = Uuid::from_u128(0xc4a0_0000_0000_4000_8000_0000_0000_0005);
+const PAGER_CHANNEL: Uuid = Uuid::from_u128(0xc4a0_0000_0000_4000_8000_0000_0000_0006);
+
+/// The conversation of the seed's bot, and keys that open nothing but the local sinks.
+const BOT_CONVERSATION: &str = "C0ACME0ALERTS";
+const BOT_TOKEN: &str = "xoxb-local-sink";
+const PAGER_KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// Encrypts nothing worth protecting: the channels' secrets of the local stack are its own sinks'.
 const CHANNEL_KEY: [u8; 32] = *b"meshhook-errors local channelkey";
@@ -56,6 +63,10 @@ pub struct Stack {
     pub admin: PgPool,
     /// Stands in for Slack.
     pub slack: HttpSink,
+    /// Stands in for Slack's Web API.
+    pub workspace: SlackWorkspace,
+    /// Stands in for PagerDuty.
+    pub pager: PagerDutySink,
     /// Stands in for somebody's webhook.
     pub webhook: HttpSink,
     /// Stands in for the mail server.
@@ -93,6 +104,9 @@ impl Stack {
             .map_err(|error| Error::unavailable("the local database", error))?;
         let slack = HttpSink::start().await.map_err(Error::failed)?;
         let webhook = HttpSink::start().await.map_err(Error::failed)?;
+        let workspace =
+            SlackWorkspace::start(BOT_TOKEN, &[BOT_CONVERSATION]).await.map_err(Error::failed)?;
+        let pager = PagerDutySink::start(PAGER_KEY).await.map_err(Error::failed)?;
         let mail = SmtpSink::start().await.map_err(Error::failed)?;
 
         let password = Uuid::new_v4().simple().to_string();
@@ -106,6 +120,8 @@ impl Stack {
             ("SUPABASE_JWT_SECRET", project.supabase.jwt_secret()),
             ("CHANNEL_SECRETS_KEY", &BASE64_STANDARD.encode(CHANNEL_KEY)),
             ("SMTP_URL", &mail.url()),
+            ("SLACK_API_URL", &workspace.api_url()),
+            ("PAGERDUTY_EVENTS_URL", &pager.url()),
             ("SMTP_FROM", "MeshHook alerts <alerts@example.com>"),
             ("ALLOW_PRIVATE_DESTINATIONS", "127.0.0.0/8"),
             ("ALLOW_PLAINTEXT", "true"),
@@ -135,7 +151,19 @@ impl Stack {
             () = cancel.cancelled() => return Err(Error::failed("stopped while starting")),
         };
         let (reporter, cancel) = (Arc::new(reporter), own);
-        Ok(Self { project, admin, slack, webhook, mail, daemon, reporter, clock, cancel })
+        Ok(Self {
+            project,
+            admin,
+            slack,
+            workspace,
+            pager,
+            webhook,
+            mail,
+            daemon,
+            reporter,
+            clock,
+            cancel,
+        })
     }
 
     /// Stops the daemon, then the API and the database.
@@ -160,6 +188,9 @@ async fn point_channels_at_sinks(
     let secrets = parts.secrets(&db)?;
     let address = SecretString::from(slack.url("/services/T0/B0/demo"));
     secrets.set(SLACK_CHANNEL, &address).await.map_err(Error::failed)?;
+    for (channel, secret) in [(BOT_CHANNEL, BOT_TOKEN), (PAGER_CHANNEL, PAGER_KEY)] {
+        secrets.set(channel, &secret.into()).await.map_err(Error::failed)?;
+    }
     let signing = SecretString::from(format!("whsec_{}", BASE64_STANDARD.encode(CHANNEL_KEY)));
     secrets.set(WEBHOOK_CHANNEL, &signing).await.map_err(Error::failed)?;
     sqlx::query(

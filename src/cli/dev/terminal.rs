@@ -76,6 +76,8 @@ pub async fn follow(stack: &Stack, cancel: &CancellationToken) {
                 }
             }
             Some(request) = stack.slack.next(ANY_TIME) => alert(screen, "slack", &slack(&request)),
+            Some(request) = stack.workspace.http().next(ANY_TIME) => alert(screen, "bot", &bot(&request)),
+            Some(request) = stack.pager.http().next(ANY_TIME) => alert(screen, "pager", &pager(&request)),
             Some(request) = stack.webhook.next(ANY_TIME) => alert(screen, "webhook", &webhook(&request)),
             Some(letter) = stack.mail.next(ANY_TIME) => alert(screen, "e-mail", &mail(&letter)),
         }
@@ -90,6 +92,21 @@ fn alert(screen: bool, medium: &str, text: &str) {
 
 fn slack(request: &HttpRequest) -> String {
     request.json()["text"].as_str().unwrap_or("(no text)").replace('\n', " · ")
+}
+
+/// A call of Slack's Web API: what is posted, changed or answered.
+fn bot(request: &HttpRequest) -> String {
+    let method = request.path.rsplit('/').next().unwrap_or_default();
+    let place = if request.json()["thread_ts"].is_null() { "" } else { " in the thread" };
+    format!("{method}{place}: {}", slack(request))
+}
+
+fn pager(request: &HttpRequest) -> String {
+    let event = request.json();
+    let word = |pointer: &str| {
+        event.pointer(pointer).and_then(|value| value.as_str()).unwrap_or_default().to_owned()
+    };
+    format!("{} {} {}", word("/event_action"), word("/dedup_key"), word("/payload/summary"))
 }
 
 fn webhook(request: &HttpRequest) -> String {

@@ -10,11 +10,16 @@
 
 mod body;
 mod caller;
+mod channels;
 mod document;
 mod events;
+mod explain;
+mod interactivity;
 mod layers;
 mod limits;
+mod links;
 mod metrics;
+mod preview;
 mod problem;
 mod state;
 
@@ -29,7 +34,14 @@ use utoipa_axum::router::OpenApiRouter;
 
 /// Every area's routes, with their description.
 fn areas() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::with_openapi(document::head()).merge(events::routes()).merge(metrics::routes())
+    OpenApiRouter::with_openapi(document::head())
+        .merge(channels::routes())
+        .merge(events::routes())
+        .merge(explain::routes())
+        .merge(interactivity::routes())
+        .merge(links::routes())
+        .merge(metrics::routes())
+        .merge(preview::routes())
 }
 
 /// The OpenAPI 3.1 description of everything under `/api`.

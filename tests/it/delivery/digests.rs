@@ -4,23 +4,20 @@ use std::{collections::BTreeMap, time::Duration};
 
 use meshhook_errors::{
     model::TransitionKind,
-    sinks::{Answer, HttpRequest, HttpSink},
+    sinks::{Answer, HttpSink},
     store::outbox::Outbox,
 };
 use uuid::Uuid;
 
 use crate::{
-    notify::rig::{Rig, WAIT},
+    notify::rig::{Rig, WAIT, incidents},
     support::eventually,
 };
 
-/// The incidents that a Slack message tells, in order: one in an ordinary message, several in a
-/// digest, whose lines link to them.
-fn incidents(request: &HttpRequest) -> Vec<String> {
-    let body = request.text();
-    let mark = if body.contains("alerts at once") { "/errors/incidents/" } else { "Incident " };
-    body.split(mark).skip(1).map(|rest| rest.chars().take(36).collect()).collect()
-}
+/// Messages that may go out at once.
+const BURST: usize = 4;
+/// A request may arrive this much later than another on a busy machine.
+const LATE: Duration = Duration::from_millis(900);
 
 async fn all_sent(rig: &Rig) {
     let outbox = Outbox::new(rig.daemon.clone());
@@ -48,13 +45,16 @@ async fn a_storm_is_told_in_digests_at_slacks_pace() {
     once.dedup();
     assert_eq!((told.len(), once.len()), (100, 100), "each is told once");
     assert!(messages.keys().eq(&once));
-    // A short burst, and from then on one message a second.
+    // A short burst, and from then on one message a second; how long a request takes to arrive is the
+    // machine's business, so the pace is that of every stretch and not of every pair.
     let times: Vec<_> = requests.iter().map(|request| request.received_at).collect();
-    for pair in times[3..].windows(2) {
-        let gap = pair[1] - pair[0];
-        assert!(gap > Duration::from_millis(850), "{gap:?} in {times:?}");
+    for (first, from) in times.iter().enumerate() {
+        for (more, to) in times[first..].iter().enumerate().skip(BURST) {
+            let least = Duration::from_secs((more + 1 - BURST) as u64);
+            assert!(*to - *from + LATE > least, "{more} more in {:?} in {times:?}", *to - *from);
+        }
     }
-    assert!(requests.iter().any(|request| incidents(request).len() > 20), "they were merged");
+    assert!(requests.len() < 50, "they were merged: {} messages", requests.len());
     for message in messages.values() {
         let row = rig.row(*message).await;
         assert_eq!((&*row.state, row.attempts), ("sent", 1));
@@ -161,17 +161,26 @@ async fn an_end_whose_beginning_was_lost_is_left_out_of_a_digest() {
     assert!(all.contains(&known.to_string()) && !all.contains(&unknown.to_string()));
 }
 
-/// Only Slack's messages are merged: a program that reads a webhook expects each of them.
+/// What people read is merged; a program that reads a webhook expects each message.
 #[tokio::test]
-async fn other_media_get_each_message_of_a_storm() {
+async fn a_webhook_gets_each_message_of_a_storm_and_a_mailbox_few_mails() {
     let rig = Rig::new().await;
     rig.hook.script([Answer::new(429, "").header("retry-after", "1")]);
     let hook = rig.hook_channel(&rig.hook.url("/alerts")).await;
     let mail = rig.mail_channel(&["ada@mesh.example"]).await;
-    for _ in 0..8 {
+    let mut mailed = Vec::new();
+    for _ in 0..30 {
         rig.fire(hook).await;
-        rig.fire(mail).await;
+        let incident = rig.incident().await;
+        rig.notify(incident, mail, TransitionKind::Firing).await;
+        mailed.push(incident.to_string());
     }
     all_sent(&rig).await;
-    assert_eq!((rig.hook.requests().len(), rig.mail.mails().len()), (9, 8));
+    assert_eq!(rig.hook.requests().len(), 31);
+    let mails = rig.mail.mails();
+    assert!(mails.len() <= 10, "{} mails", mails.len());
+    let all: String = mails.iter().map(|mail| mail.data.replace("=\r\n", "")).collect();
+    for incident in mailed {
+        assert!(all.contains(&incident), "{incident} is told");
+    }
 }

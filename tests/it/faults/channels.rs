@@ -172,9 +172,10 @@ const TOKENS: &[Fault] = &[
     },
     Fault {
         name: "new tokens ignored",
-        settings: |settings| settings.token_life = Span::from_secs(6),
+        settings: |settings| settings.token_life = Span::from_secs(12),
         begin: |faults| faults.set(|knobs| knobs.ignore_access_token = true),
-        // The socket is replaced before its token ends, so there is neither loss nor trouble.
+        // The socket is replaced before its token ends, so there is neither loss nor trouble; on a slow
+        // machine, too, if a token lives long enough.
         during: |look| {
             look.seen.token_refreshes >= 2 && look.seen.sockets >= 2 && look.socket == "subscribed"
         },
@@ -185,7 +186,7 @@ const TOKENS: &[Fault] = &[
     },
     Fault {
         name: "new tokens taken",
-        settings: |settings| settings.token_life = Span::from_secs(4),
+        settings: |settings| settings.token_life = Span::from_secs(6),
         during: |look| look.seen.token_refreshes >= 4 && look.socket == "subscribed",
         after: |look| {
             look.seen.sockets == 0

@@ -16,7 +16,7 @@ async fn refused_rules_say_which_field_is_wrong() {
     for (change, says) in [
         (json!({"name": " "}), "name_must_have_1_to_120_characters"),
         (json!({"name": null}), "\"name\""),
-        (json!({"metric": "sum"}), "metric_must_be_count_rate_or_ratio"),
+        (json!({"metric": "sum"}), "metric_must_be_a_known_kind"),
         (json!({"min_runs": 0}), "min_runs_must_be_1_to_1000000"),
         (json!({"sources": ["cron"]}), "sources_must_be_worker_webhook_or_system"),
         (json!({"error_types": ["timeout"]}), "error_types_must_be_class_or_class_dot_detail"),

@@ -85,7 +85,7 @@ async fn try_to_send(mailer: &Mailer) -> (usize, String) {
     let job = MailJob {
         notification_id: Uuid::from_u128(1),
         channel_id: Uuid::from_u128(2),
-        facts: &facts,
+        news: &[&facts],
         to: &to,
         done: &done,
     };

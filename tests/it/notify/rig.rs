@@ -8,12 +8,12 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use meshhook_errors::{
     clock::Clock,
-    model::{Evidence, Level, Span, Timestamp, TransitionKind},
+    model::{Evidence, GroupField, Level, Span, Timestamp, TransitionKind},
     notify::{
-        Dispatcher, DispatcherSettings, Egress, EgressConfig, IncidentFacts, Leadership, Mailer,
-        Mandate, MetricKind, NotificationFacts, RuleFacts, Senders, SmtpConfig,
+        Dispatcher, DispatcherSettings, Egress, EgressConfig, Endpoints, GroupFact, IncidentFacts,
+        Leadership, Mailer, Mandate, MetricKind, NotificationFacts, RuleFacts, Senders, SmtpConfig,
     },
-    sinks::{HttpSink, SmtpSink},
+    sinks::{HttpRequest, HttpSink, SmtpSink},
     store::{
         channels::Channels,
         outbox::Outbox,
@@ -39,6 +39,8 @@ pub struct Rig {
     pub slack: HttpSink,
     pub hook: HttpSink,
     pub mail: SmtpSink,
+    /// What stands in for Slack's Web API and PagerDuty; set before the dispatcher starts.
+    pub endpoints: Endpoints,
     pub wake: Arc<Notify>,
     pub rule: Uuid,
     pub instance: Uuid,
@@ -118,6 +120,7 @@ impl Rig {
             slack: HttpSink::start().await.expect("a sink"),
             hook: HttpSink::start().await.expect("a sink"),
             mail: SmtpSink::start().await.expect("a sink"),
+            endpoints: Endpoints::default(),
             wake: Arc::default(),
             rule,
             instance,
@@ -134,6 +137,7 @@ impl Rig {
 
     pub fn senders(&self) -> Senders {
         Senders::new(egress(), Some(mailer(&self.mail.url())), Clock::system())
+            .with_endpoints(self.endpoints.clone())
     }
 
     pub fn start(&mut self) {
@@ -217,6 +221,16 @@ impl Rig {
         self.channel("hook", "webhook", config, Some(SIGNING_SECRET)).await
     }
 
+    pub async fn bot_channel(&self, conversation: &str, token: &str) -> Uuid {
+        let config = json!({ "channel": conversation });
+        self.channel("bot", "slack", config, Some(token)).await
+    }
+
+    pub async fn pagerduty_channel(&self, routing_key: &str) -> Uuid {
+        let config = json!({ "format": "pagerduty" });
+        self.channel("pager", "webhook", config, Some(routing_key)).await
+    }
+
     pub async fn incident(&self) -> Uuid {
         let id = Uuid::new_v4();
         sqlx::query(
@@ -261,7 +275,24 @@ impl Rig {
 
     /// Writes a message into the outbox as the daemon does, and wakes the dispatcher.
     pub async fn notify(&self, incident: Uuid, channel: Uuid, kind: TransitionKind) -> Uuid {
-        let facts = serde_json::to_value(self.facts(incident, kind)).expect("JSON");
+        self.notify_of(incident, channel, kind, None).await
+    }
+
+    /// The same for one group of the rule.
+    pub async fn notify_of(
+        &self,
+        incident: Uuid,
+        channel: Uuid,
+        kind: TransitionKind,
+        group: Option<&str>,
+    ) -> Uuid {
+        let mut facts = self.facts(incident, kind);
+        if let (Some(incident), Some(group)) = (&mut facts.incident, group) {
+            let value = Some(group.to_owned());
+            let fact = GroupFact { field: GroupField::ErrorType, value, name: None };
+            incident.group = vec![fact];
+        }
+        let facts = serde_json::to_value(facts).expect("JSON");
         let id = sqlx::query_scalar(
             "insert into public.alert_notifications (incident_id, channel_id, transition, payload)
              values ($1, $2, $3, $4) returning notification_id",
@@ -338,3 +369,19 @@ impl Drop for Rig {
 
 /// The sinks' patience is the tests'.
 pub const WAIT: Duration = PATIENCE;
+
+/// The incidents that a Slack message tells, in order: one in an ordinary message, several in a
+/// digest, whose lines link to them, or which names them where they have no group.
+pub fn incidents(request: &HttpRequest) -> Vec<String> {
+    let body = request.json();
+    let digest = body["text"].as_str().is_some_and(|text| {
+        ["alerts at once", "alerts resolved"].iter().any(|mark| text.contains(mark))
+    });
+    let blocks = body["blocks"].to_string();
+    if digest && !blocks.contains("/errors/incidents/") {
+        let words = blocks.split(|c: char| !(c.is_ascii_hexdigit() || c == '-'));
+        return words.filter(|word| Uuid::parse_str(word).is_ok()).map(str::to_owned).collect();
+    }
+    let mark = if digest { "/errors/incidents/" } else { "Incident " };
+    blocks.split(mark).skip(1).map(|rest| rest.chars().take(36).collect()).collect()
+}

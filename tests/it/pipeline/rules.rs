@@ -126,9 +126,7 @@ async fn a_rule_that_cannot_be_used_is_reported_and_costs_only_itself() {
     stack.rule("Good before", json!({"error_types": ["system"], "warning": 3}), &[channel]).await;
     let instance = stack.daemon().await;
     // Somebody has dropped a constraint, or a later version knows more metrics.
-    stack
-        .alter("alter table public.alert_rules drop constraint metric_must_be_a_known_kind")
-        .await;
+    stack.alter("alter table public.alert_rules drop constraint metric_must_be_a_known_kind").await;
     let bad = stack.rule("Too new", json!({"metric": "median", "warning": 1}), &[channel]).await;
     stack.rule("Good after", json!({"error_types": ["input"], "warning": 3}), &[channel]).await;
     let problems = "select problems::text from public.error_tracker_status where instance_id = $1";

@@ -45,6 +45,8 @@ pub enum Step {
     /// Nothing reaches the daemon until the feed is back.
     FeedStops,
     FeedIsBack,
+    /// Live only: the receiver answers the next message with this status.
+    Receiver(u16),
     /// The last line of every scenario.
     End,
 }
@@ -76,8 +78,7 @@ fn scenario(node: &Node) -> Scenario {
         fields.push(("reminder".to_owned(), node.line, never));
     }
     let read = rule_of(&rule).unwrap_or_else(|problems| panic!("{name}: {problems:?}"));
-    let project_id = fields_project(node);
-    let rule = Rule { id: id(0xa1e), project_id, ..read.rule };
+    let rule = Rule { id: id(0xa1e), ..read.rule };
     let channels = read.channels.iter().map(|binding| ChannelRef {
         channel_id: None,
         name: binding.name.clone(),
@@ -98,10 +99,6 @@ fn scenario(node: &Node) -> Scenario {
     }
 }
 
-fn fields_project(_: &Node) -> Option<Uuid> {
-    None
-}
-
 fn steps(name: &str, lines: &[String]) -> Vec<(Timestamp, Step)> {
     let mut steps = Vec::new();
     let mut seq = 0;
@@ -113,6 +110,9 @@ fn steps(name: &str, lines: &[String]) -> Vec<(Timestamp, Step)> {
             ["acknowledged"] => steps.push((at, Step::Acknowledge(true))),
             ["given", "back"] => steps.push((at, Step::Acknowledge(false))),
             ["restart"] => steps.push((at, Step::Restart)),
+            ["receiver", "answers", status] => {
+                steps.push((at, Step::Receiver(status.parse().expect(line))));
+            }
             ["feed", "stops"] => steps.push((at, Step::FeedStops)),
             ["feed", "is", "back"] => steps.push((at, Step::FeedIsBack)),
             [count, "runs" | "run", rest @ ..] => {

@@ -80,7 +80,7 @@ impl Stream<'_> {
             }
             Step::Restart => self.restart(at),
             Step::End => self.engine.step(at, Input::Tick, &mut self.told),
-            Step::FeedStops | Step::FeedIsBack => {}
+            Step::FeedStops | Step::FeedIsBack | Step::Receiver(_) => {}
         }
     }
 

@@ -12,8 +12,11 @@ use crate::support::{eventually, process::Process, stack::Stack};
 /// Instances at most.
 const INSTANCES: usize = 3;
 
+/// Turns something on.
+type Misbehave = fn(&mut Knobs);
+
 /// Ways of Realtime to misbehave for a while.
-const KNOBS: &[(&str, fn(&mut Knobs))] = &[
+const KNOBS: &[(&str, Misbehave)] = &[
     ("deaf", |knobs| knobs.deaf = true),
     ("half of all frames lost", |knobs| knobs.drop_fraction = 0.5),
     ("frames twice", |knobs| knobs.duplicate = 2),

@@ -99,6 +99,11 @@ impl Process {
         process
     }
 
+    /// Where its own server is, without a slash at the end.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         text(&self.log)

@@ -87,6 +87,22 @@ impl Stack {
         id
     }
 
+    /// A new channel of a Slack bot.
+    pub async fn bot_channel(&self, name: &str, conversation: &str, token: &str) -> Uuid {
+        let id: Uuid = sqlx::query_scalar(
+            "insert into public.alert_channels (name, kind, config) values ($1, 'slack', $2) \
+             returning channel_id",
+        )
+        .bind(name)
+        .bind(json!({ "channel": conversation }))
+        .fetch_one(&self.admin)
+        .await
+        .expect("a channel");
+        let key = ChannelKey::from_base64(&CHANNEL_KEY.into()).expect("a key");
+        Secrets::new(self.admin.clone(), key).set(id, &token.into()).await.expect("a secret");
+        id
+    }
+
     /// A new rule with the columns of `fields` besides its name, which tells `channels`.
     pub async fn rule(&self, name: &str, fields: Value, channels: &[Uuid]) -> Uuid {
         let mut row = json!({"rule_id": Uuid::new_v4(), "name": name});

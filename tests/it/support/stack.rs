@@ -259,7 +259,8 @@ impl Stack {
         let mut settings = Settings::read(&self.environment().with(variables)).expect("settings");
         adjust(&mut settings);
         let cancel = CancellationToken::new();
-        let daemon = Daemon::start(settings, cancel.clone()).await.expect("the daemon starts");
+        let daemon =
+            Box::pin(Daemon::start(settings, cancel.clone())).await.expect("the daemon starts");
         let (feed, leadership) = (daemon.feed(), daemon.leadership());
         eventually("the daemon leads and has caught up", || {
             let ready = feed.borrow().caught_up && leadership.is_leader();
@@ -279,6 +280,14 @@ impl Stack {
         let minter = Minter::new(self.signer(), claims, Span::from_secs(3600), Clock::system());
         let config = RestConfig::new(self.rest_url.clone(), self.rest_key.clone().map(Into::into));
         RestClient::new(config, Arc::new(minter)).expect("a client")
+    }
+
+    /// The token of a signed-in user.
+    pub fn user_token(&self, user: Uuid) -> String {
+        let extra = Map::from_iter([("sub".to_owned(), user.to_string().into())]);
+        let claims = Claims { role: "authenticated".to_owned(), issuer: String::new(), extra };
+        let token = self.signer().mint(&claims, Span::from_secs(600), Clock::system().now());
+        token.expect("a token").expose_secret().to_owned()
     }
 
     /// Posts to `path` below `/rest/v1` as a signed-in user: the status and the body.

@@ -62,7 +62,7 @@ export function ofDay(stretches, start, end) {
 		.map((one) => ({
 			...one,
 			left: (Math.max(0, one.from - start) / (end - start)) * 100,
-			right: (Math.min(end, one.to) - start) / (end - start) * 100,
+			right: ((Math.min(end, one.to) - start) / (end - start)) * 100,
 			lane: 0
 		}));
 	/** @type {number[]} */

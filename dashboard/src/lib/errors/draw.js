@@ -150,6 +150,7 @@ export function drawThresholds(plot, thresholds, { text, background, font }) {
 	ctx.save();
 	ctx.font = `${11 * ratio}px ${font}`;
 	ctx.textBaseline = 'middle';
+	ctx.textAlign = 'left';
 	for (const { label, value, color } of thresholds) {
 		const y = Math.round(plot.valToPos(value, 'y', true));
 		if (y < bbox.top || y > bbox.top + bbox.height) continue;

@@ -16,7 +16,7 @@
  */
 
 /** Rows kept; older ones are in the explorer. */
-export const KEPT = 200;
+export const KEPT = 120;
 
 /**
  * What is there and what came, the latest number first, each row once.

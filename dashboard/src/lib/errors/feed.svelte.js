@@ -6,9 +6,9 @@ import { throttle } from './throttle.js';
 /** @typedef {import('./feed.js').FeedRow} FeedRow */
 
 /** Two reads are at least this far apart. */
-const GAP = 400;
+const GAP = 500;
 /** Rows that one read brings at most; a storm shows its latest. */
-const PAGE = 100;
+const PAGE = 60;
 
 /**
  * The live feed. It reads by number when it is told that there is something new, and holds back what

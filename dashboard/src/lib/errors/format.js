@@ -2,7 +2,7 @@
 
 const LOCALE = 'en-GB';
 const whole = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
-const short = new Intl.NumberFormat(LOCALE, { notation: 'compact', maximumFractionDigits: 1 });
+const short = new Intl.NumberFormat('en-US', { notation: 'compact', maximumFractionDigits: 1 });
 const clockFormat = new Intl.DateTimeFormat(LOCALE, { timeStyle: 'medium' });
 const minuteFormat = new Intl.DateTimeFormat(LOCALE, { timeStyle: 'short' });
 const dayFormat = new Intl.DateTimeFormat(LOCALE, { day: 'numeric', month: 'short' });

@@ -123,3 +123,14 @@ export class Group {
 		};
 	}
 }
+
+/**
+ * The longest part of a message that is the same in all messages of its group: numbers, ids, quoted
+ * and masked places differ. Empty where nothing telling is left.
+ * @param {string} title
+ */
+export function stablePart(title) {
+	const parts = title.split(/\[masked\]|"[^"]*"|'[^']*'|[0-9a-f]{8}-[0-9a-f-]{27}|\S*\d\S*|…/i);
+	const longest = parts.map((part) => part.trim()).sort((a, b) => b.length - a.length)[0] ?? '';
+	return longest.length >= 6 ? longest.slice(0, 200) : '';
+}

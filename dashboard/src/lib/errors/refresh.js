@@ -1,6 +1,7 @@
 // Keeps what a page's `load` read up to date: after changes, after a lost connection, and on a clock.
 
 import { invalidate } from '$app/navigation';
+import { navigating } from '$app/state';
 
 /** Not more often than this, however much happens. */
 const AT_MOST_EVERY = 1_000;
@@ -20,9 +21,14 @@ export function keepFresh(live, dependency, { table, every } = {}) {
 	let last = 0;
 	const refresh = () => {
 		if (planned) return;
-		const wait = Math.max(0, last + AT_MOST_EVERY - Date.now());
+		const wait = Math.max(navigating.to ? 300 : 0, last + AT_MOST_EVERY - Date.now());
 		planned = setTimeout(() => {
 			planned = undefined;
+			if (navigating.to) {
+				// Reading anew would call off where the user is going.
+				refresh();
+				return;
+			}
 			last = Date.now();
 			if (document.visibilityState === 'visible') invalidate(dependency);
 		}, wait);

@@ -78,17 +78,19 @@ export async function readDraft(client, params) {
 	}
 	const rule = presetRule(params.get('preset'));
 	// "Alert me about this" on other pages says which errors are meant.
-	rule.project_id = params.get('project');
-	rule.error_types = params.get('types')?.split(',').filter(Boolean) ?? rule.error_types;
-	rule.message_contains = params.get('text');
+	const list = (/** @type {string} */ name) => params.get(name)?.split(',').filter(Boolean);
+	rule.project_id = params.get('project_id');
+	rule.name = params.get('name')?.slice(0, 120) || rule.name;
+	rule.error_types = list('error_types') ?? rule.error_types;
+	rule.sources = list('sources') ?? rule.sources;
+	rule.message_contains = params.get('message_contains');
 	return { rule, links: [] };
 }
 
 /** What was typed, as a rule, after the server refused it. @param {Record<string, string[]>} values */
 export function typed(values) {
 	const form = new FormData();
-	for (const [name, list] of Object.entries(values))
-		for (const one of list) form.append(name, one);
+	for (const [name, list] of Object.entries(values)) for (const one of list) form.append(name, one);
 	return { rule: ruleOf(form), links: channelsOf(form) };
 }
 
@@ -106,7 +108,10 @@ export function save(name) {
 				changedSomething(changed);
 			} else {
 				const made = await rows(
-					client.from('alert_rules').insert({ project_id, ...columns }).select('rule_id')
+					client
+						.from('alert_rules')
+						.insert({ project_id, ...columns })
+						.select('rule_id')
 				);
 				rule = made[0].rule_id;
 			}

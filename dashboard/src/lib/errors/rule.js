@@ -124,7 +124,10 @@ export function emptyRule() {
 	};
 }
 
-/** What people ask for most, most first. */
+/**
+ * What people ask for most, most first.
+ * @type {{ id: string, label: string, help: string, rule: Rule }[]}
+ */
 export const PRESETS = [
 	{
 		id: 'count',
@@ -147,7 +150,7 @@ export const PRESETS = [
 		}
 	},
 	{
-		id: 'new',
+		id: 'new_group',
 		label: 'A new kind of error',
 		help: 'A group that was never seen before',
 		rule: {
@@ -210,7 +213,7 @@ export const PRESETS = [
 	}
 ];
 
-/** The rule that a preset stands for. @param {string | null} id */
+/** The rule that a preset stands for. @param {string | null} id @returns {Rule} */
 export function presetRule(id) {
 	const preset = PRESETS.find((one) => one.id === id) ?? PRESETS[0];
 	return { ...emptyRule(), ...preset.rule };
@@ -344,7 +347,7 @@ export function sentence(rule, { channels, project, workflow }) {
 			condition = `When ${subject} use up the error budget of ${decimal((rule.objective ?? 0) * 100)} % over ${window} too fast`;
 			break;
 		case 'absence':
-			condition = `When there is no ${rule.absence_of === 'runs' ? 'workflow run' : 'error that matches'} for ${lines} ${window}`;
+			condition = `When there is no ${rule.absence_of === 'runs' ? 'workflow run' : 'error that matches'} for ${lines ? `${lines} ` : ''}${window}`;
 			break;
 		default:
 			condition = `When there are ${lines} ${subject} in ${window}`;

@@ -87,8 +87,14 @@ export class ErrorsState {
 			? Infinity
 			: Math.max(0, this.now + this.#ahead - Date.parse(this.tracker.heartbeat_at))
 	);
-	/** Nobody watches: no rate on any page is to be believed. */
-	trackerStale = $derived(this.heartbeatAge > STALE_AFTER);
+	/**
+	 * Nobody watches: no rate on any page is to be believed. Judged by the last answer, because a
+	 * database that cannot be asked says nothing about the tracker.
+	 */
+	trackerStale = $derived(
+		this.tracker.heartbeat_at === null ||
+			this.tracker.now - Date.parse(this.tracker.heartbeat_at) > STALE_AFTER
+	);
 
 	/** The database's clock, as far as it is known, in milliseconds since 1970. */
 	serverNow() {

@@ -70,7 +70,7 @@ struct Refusal {
     responses(
         (status = 201, description = "All of them are stored.", body = Reported),
         (status = 207, description = "Some are stored; `errors` says why the others are not.", body = Reported),
-        (status = 413, description = "More than 1,000 events, or more than 1 MiB.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "More than 1 MiB.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "Not JSON, or compressed.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
@@ -87,7 +87,7 @@ async fn report_error_events(
     }
     if events.len() > MOST {
         let detail = format!("{} events are more than the {MOST} of one request", events.len());
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+        return Err(Problem::field("", detail));
     }
     let mut outcome = Outcome { ids: vec![None; events.len()], ..Outcome::default() };
     let (mut places, mut rows) = (Vec::new(), Vec::new());

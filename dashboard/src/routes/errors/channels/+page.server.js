@@ -15,7 +15,10 @@ export async function load(event) {
 	return loaded(empty, async () => {
 		const [channels, recent] = await Promise.all([
 			rows(
-				client.from('alert_channels').select('*, alert_rule_channels(alert_rules(rule_id, name))').order('name')
+				client
+					.from('alert_channels')
+					.select('*, alert_rule_channels(alert_rules(rule_id, name))')
+					.order('name')
 			),
 			rows(
 				client

@@ -22,7 +22,9 @@ export async function load(event) {
 		else if (project) query = query.or(`project_id.eq.${project},project_id.is.null`);
 		const [rules, incidents] = await Promise.all([
 			rows(query),
-			rows(client.from('alert_incidents').select('rule_id, level').eq('state', 'firing').limit(1000))
+			rows(
+				client.from('alert_incidents').select('rule_id, level').eq('state', 'firing').limit(1000)
+			)
 		]);
 		/** @type {Record<string, { count: number, level: string }>} */
 		const open = {};

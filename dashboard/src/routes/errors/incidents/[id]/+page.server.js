@@ -41,9 +41,9 @@ export async function load(event) {
 					.limit(500)
 			),
 			// Messages that a silence or quiet hours hold back; an older database has no such table.
-			rows(client.from('alert_held_back').select('*, alert_channels(name)').eq('incident_id', id)).catch(
-				() => []
-			)
+			rows(
+				client.from('alert_held_back').select('*, alert_channels(name)').eq('incident_id', id)
+			).catch(() => [])
 		]);
 		const incident = found[0] ?? null;
 		const rule = incident?.rule_id

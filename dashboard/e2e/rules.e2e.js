@@ -1,0 +1,159 @@
+// From a rule to an incident that somebody takes in hand: through the pages, with and without JavaScript.
+
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { close, control, eventually, insertErrors, launch, open, rest, visit } from './browser.js';
+
+const ACME = 'ac3e0000-0000-4000-8000-000000000001';
+
+beforeAll(launch);
+afterAll(close);
+
+/** @param {string} text */
+async function slackGot(text) {
+	const received = await control('/slack');
+	return received.find((/** @type {any} */ one) => JSON.stringify(one.body).includes(text));
+}
+
+it('makes a rule with a back-test, sees it fire, acknowledges and silences it', async () => {
+	const name = `Burst ${Date.now()}`;
+	const tab = await open('global');
+	await visit(tab.page, '/errors/rules/new');
+	await tab.page.getByLabel('Error types').fill('execution.e2e');
+	await tab.page.getByRole('textbox', { name: 'Warning' }).fill('5');
+	await tab.page.getByRole('textbox', { name: 'Critical' }).fill('500');
+	await tab.page.getByLabel('Window', { exact: true }).fill('1');
+	await tab.page.getByRole('checkbox', { name: /Ops Slack/ }).check();
+	await tab.page.getByRole('textbox', { name: 'Name', exact: true }).fill(name);
+	await tab.page.getByLabel('What to do when it fires').fill('Look at the browser test.');
+	const sentence = tab.page.getByRole('status', { name: 'The rule in words' });
+	await expect
+		.poll(() => sentence.innerText())
+		.toBe(
+			'When there are 5 (critical: 500) or more errors of type execution.e2e in 1 min in all projects, tell Ops Slack, again every 4 h until somebody acknowledges.'
+		);
+	await tab.page.getByText(/Would not have fired/).waitFor();
+
+	// Another filter is back-tested as it is typed: the history of the last day fires.
+	await tab.page.getByLabel('Error types').fill('execution');
+	await tab.page.getByText(/Would have fired/).waitFor();
+	await tab.page.getByLabel('Error types').fill('execution.e2e');
+	await tab.page.getByText(/Would not have fired/).waitFor();
+
+	await tab.page.getByRole('button', { name: 'Create rule' }).click();
+	await tab.page.waitForURL(/\/errors\/rules\/[0-9a-f-]{36}\?saved/);
+	await tab.page.getByText('Saved. The tracker follows').waitFor();
+
+	await tab.page.waitForTimeout(2500); // The tracker reads its rules within two seconds.
+	await insertErrors(6, { error_type: 'execution.e2e', message: 'the browser test fails' });
+	const message = await eventually('Slack hears of it', () => slackGot(name));
+	expect(JSON.stringify(message.body)).toContain('Look at the browser test.');
+
+	await visit(tab.page, '/errors/incidents');
+	const row = tab.page.getByRole('row').filter({ hasText: name });
+	await row.getByText('warning').waitFor();
+	await row.getByRole('button', { name: 'Acknowledge' }).click();
+	await row.getByText('has it in hand').waitFor();
+	await row.getByRole('link', { name }).click();
+	await tab.page.getByRole('heading', { name, level: 1 }).waitFor();
+	await tab.page.getByText(/took it in hand/).waitFor();
+	await tab.page.getByText('the browser test fails').waitFor();
+	await tab.page
+		.getByRole('listitem')
+		.filter({ hasText: 'Ops Slack' })
+		.getByText('sent')
+		.first()
+		.waitFor();
+
+	await tab.page.getByLabel('Comment').fill('It is only a test.');
+	await tab.page.getByRole('button', { name: 'Comment' }).click();
+	await tab.page.getByText('It is only a test.').waitFor();
+	await tab.page.getByLabel('Reason').fill('until it is over');
+	await tab.page.getByRole('button', { name: 'Snooze' }).click();
+	await tab.page.getByText('silenced until', { exact: false }).waitFor();
+	await tab.page.getByRole('button', { name: 'Give back' }).click();
+	await tab.page.getByText(/gave it back/).waitFor();
+
+	await visit(tab.page, '/errors/silences');
+	const silence = tab.page.getByRole('row').filter({ hasText: 'until it is over' });
+	await silence.getByText('in force').waitFor();
+	await silence.getByRole('button', { name: 'End now' }).click();
+	await silence.getByText('over', { exact: true }).waitFor();
+
+	// Off, so that other tests are not disturbed.
+	await visit(tab.page, '/errors/rules');
+	const rule = tab.page.getByRole('row').filter({ hasText: name });
+	await rule.getByRole('switch').click();
+	await rule.getByText('off', { exact: true }).waitFor();
+	tab.quiet();
+	await tab.done();
+});
+
+it('says beside the field what the server refused, and keeps what was typed', async () => {
+	const tab = await open('admin');
+	await visit(tab.page, '/errors/rules/new');
+	await tab.page.getByRole('textbox', { name: 'Warning' }).fill('-3');
+	await tab.page.getByRole('textbox', { name: 'Name', exact: true }).fill('Refused');
+	await tab.page.getByRole('button', { name: 'Create rule' }).click();
+	const warning = tab.page.getByRole('textbox', { name: 'Warning' });
+	await expect.poll(() => warning.getAttribute('aria-invalid')).toBe('true');
+	const described = await warning.getAttribute('aria-describedby');
+	const error = tab.page.locator(`#${described?.split(' ')[0]}`);
+	expect(await error.innerText()).toBe('Must be above 0.');
+	expect(await warning.inputValue()).toBe('-3');
+	expect(await tab.page.getByRole('textbox', { name: 'Name', exact: true }).inputValue()).toBe(
+		'Refused'
+	);
+	expect((await rest('/alert_rules?select=rule_id&name=eq.Refused')).body).toEqual([]);
+	await tab.done();
+});
+
+it('works without JavaScript: makes, changes, duplicates and deletes a rule', async () => {
+	const name = `Plain ${Date.now()}`;
+	const tab = await open('admin', { javaScriptEnabled: false });
+	const { page } = tab;
+	await page.goto('/errors/rules/new?preset=ratio');
+	await page.getByRole('textbox', { name: 'Name', exact: true }).fill(name);
+	await page.getByRole('textbox', { name: 'Warning' }).fill('0');
+	await page.getByRole('combobox', { name: 'Project' }).selectOption(ACME);
+	await page.getByRole('checkbox', { name: /Acme webhook/ }).check();
+	await page.getByRole('button', { name: 'Create rule' }).click();
+	await page.getByText('Must be above 0.').first().waitFor();
+	expect(await page.getByRole('textbox', { name: 'Name', exact: true }).inputValue()).toBe(name);
+	await page.getByRole('textbox', { name: 'Warning' }).fill('7.5');
+	await page.getByRole('button', { name: 'Create rule' }).click();
+	await page.getByText('Saved. The tracker follows').waitFor();
+	const saved = await rest(
+		`/alert_rules?select=rule_id,metric,warning,critical,window_seconds,project_id,alert_rule_channels(channel_id)&name=eq.${encodeURIComponent(name)}`
+	);
+	expect(saved.body[0]).toMatchObject({
+		metric: 'ratio',
+		warning: 0.075,
+		critical: 0.2,
+		window_seconds: 600,
+		project_id: ACME
+	});
+	expect(saved.body[0].alert_rule_channels).toHaveLength(1);
+
+	await page.getByRole('textbox', { name: 'Critical' }).fill('');
+	await page.getByLabel('Window', { exact: true }).fill('1');
+	await page.getByLabel('Unit of window').selectOption('3600');
+	await page.getByRole('checkbox', { name: /Acme webhook/ }).uncheck();
+	await page.getByRole('button', { name: 'Save' }).click();
+	await page.getByText('Saved. The tracker follows').waitFor();
+	const changed = await rest(
+		`/alert_rules?select=critical,window_seconds,alert_rule_channels(channel_id)&name=eq.${encodeURIComponent(name)}`
+	);
+	expect(changed.body).toEqual([{ critical: null, window_seconds: 3600, alert_rule_channels: [] }]);
+
+	await page.getByRole('link', { name: 'Duplicate' }).click();
+	await page.waitForURL('**/errors/rules/new?from=*');
+	expect(await page.getByRole('textbox', { name: 'Name', exact: true }).inputValue()).toBe(
+		`${name} (copy)`
+	);
+	await page.goto(`/errors/rules/${saved.body[0].rule_id}`);
+	await page.getByText('Delete this rule…').click();
+	await page.getByRole('button', { name: 'Delete for good' }).click();
+	await page.waitForURL('**/errors/rules');
+	expect(await page.getByText(name).count()).toBe(0);
+	await tab.done();
+});

@@ -1,0 +1,130 @@
+import { describe, expect, it } from 'vitest';
+import {
+	channelsOf,
+	has,
+	presetRule,
+	PRESETS,
+	ruleOf,
+	sentence,
+	toLength,
+	toShown
+} from './rule.js';
+
+/** @param {Record<string, string | string[]>} fields */
+function form(fields) {
+	const data = new FormData();
+	for (const [name, value] of Object.entries(fields)) {
+		for (const one of [value].flat()) data.append(name, one);
+	}
+	return data;
+}
+
+describe('ruleOf', () => {
+	it.each([
+		[
+			{ metric: 'count', warning: '50', window_seconds: '10', window_seconds_unit: '60' },
+			{ warning: 50, critical: null, window_seconds: 600 }
+		],
+		[
+			{ metric: 'ratio', warning: '7,5', window_seconds: '1', window_seconds_unit: '3600' },
+			{ warning: 0.075, window_seconds: 3600 }
+		],
+		[
+			{ metric: 'burn_rate', warning: '5', objective: '99.5' },
+			{ warning: null, critical: null, resolve: null, objective: 0.995 }
+		],
+		[
+			{ metric: 'absence', warning: '1', resolve: '3' },
+			{ warning: 1, resolve: null, absence_of: 'errors' }
+		],
+		[{ warning: 'many' }, { metric: 'count', warning: 'many' }],
+		[
+			{ error_types: 'execution, system.db  input' },
+			{ error_types: ['execution', 'system.db', 'input'] }
+		],
+		[
+			{ severities: ['high', 'low'], enabled: 'on' },
+			{ severities: ['high', 'low'], enabled: true }
+		]
+	])('%j', (fields, expected) => {
+		expect(ruleOf(form(fields))).toMatchObject(expected);
+	});
+
+	it('sends only what a kind of rule has', () => {
+		const rule = ruleOf(form({ metric: 'count', objective: '99', min_runs: '5', quiet_days: '3' }));
+		for (const column of ['objective', 'min_runs', 'quiet_days', 'absence_of', 'compare_seconds'])
+			expect(rule).not.toHaveProperty(column);
+		expect(ruleOf(form({ metric: 'ratio', min_runs: '5' })).min_runs).toBe(5);
+	});
+});
+
+it('reads channels with their levels', () => {
+	expect(
+		channelsOf(form({ channels: ['a', 'b'], level_a: 'critical', level_c: 'critical' }))
+	).toEqual([
+		{ channel_id: 'a', min_level: 'critical' },
+		{ channel_id: 'b', min_level: 'warning' }
+	]);
+});
+
+it.each([
+	[0, '0', '60'],
+	[60, '1', '60'],
+	[5400, '90', '60'],
+	[7200, '2', '3600'],
+	[604_800, '7', '86400']
+])('%d seconds are %s times %s', (seconds, number, unit) => {
+	expect(toLength(seconds)).toEqual([number, unit]);
+});
+
+it('shows a ratio in percent', () => {
+	expect([toShown('ratio', 0.07), toShown('count', 7), toShown('ratio', null)]).toEqual([
+		'7',
+		'7',
+		''
+	]);
+});
+
+describe('sentence', () => {
+	const names = {
+		channels: ['#ops'],
+		project: 'Acme',
+		workflow: (/** @type {string} */ id) => `flow ${id}`
+	};
+	it.each([
+		[
+			'count',
+			{},
+			'When there are 50 or more errors in 10 min in Acme, tell #ops, again every 4 h until somebody acknowledges.'
+		],
+		[
+			'ratio',
+			{ reminder_seconds: 0 },
+			'When errors of type execution make up 5 % (critical: 20 %) or more of workflow runs over 10 min (with at least 20 runs), counted per workflow in Acme, tell #ops, once.'
+		],
+		[
+			'severe',
+			{ workflow_ids: ['1'], pending_seconds: 120, reminder_seconds: 0 },
+			'When there are 1 or more high errors of flow 1 in 1 min, counted per workflow in Acme, for 2 min, tell #ops, once.'
+		],
+		[
+			'absence',
+			{ reminder_seconds: 0 },
+			'When there is no workflow run for 1 h in Acme, tell #ops, once.'
+		]
+	])('of %s', (preset, change, expected) => {
+		expect(sentence({ ...presetRule(preset), ...change }, names)).toBe(expected);
+	});
+
+	it('says that nobody is told', () => {
+		expect(sentence(presetRule('count'), { ...names, channels: [] })).toMatch(/, tell nobody\.$/);
+	});
+});
+
+it('has presets that only use what their kind has', () => {
+	for (const { rule } of PRESETS) {
+		for (const [column, value] of Object.entries(rule)) {
+			if (value !== null) expect(has(rule.metric, column), `${rule.metric} ${column}`).toBe(true);
+		}
+	}
+});

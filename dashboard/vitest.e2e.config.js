@@ -1,0 +1,15 @@
+import { defineConfig } from 'vitest/config';
+
+// Browser tests: one stack for all files, which run one after the other.
+export default defineConfig({
+	test: {
+		environment: 'node',
+		include: ['e2e/**/*.e2e.js'],
+		globalSetup: ['e2e/setup.js'],
+		fileParallelism: false,
+		pool: 'forks',
+		testTimeout: 90_000,
+		hookTimeout: 240_000,
+		teardownTimeout: 30_000
+	}
+});

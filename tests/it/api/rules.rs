@@ -1,0 +1,134 @@
+//! Previews and explanations of rules, through the API.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::rig::{Answer, Rig};
+use crate::support::{eventually, stack::event};
+
+const PREVIEW: &str = "/api/alert-rules/preview";
+
+impl Rig {
+    async fn preview(&self, token: Option<&str>, body: &Value) -> Answer {
+        let body = serde_json::to_vec(body).expect("JSON");
+        let headers = [("content-type", "application/json")];
+        self.send(Method::POST, PREVIEW, token, &headers, Some(body)).await
+    }
+}
+
+fn hour_ago(minutes: i64) -> String {
+    let now = meshhook_errors::clock::Clock::system().now();
+    (now - meshhook_errors::model::Span::from_secs(minutes * 60)).to_string()
+}
+
+fn wish(rule: Value) -> Value {
+    json!({"rule": rule, "from": hour_ago(60), "to": hour_ago(-60), "suggest": true})
+}
+
+#[tokio::test]
+async fn a_preview_shows_incidents_messages_and_the_value() {
+    let rig = Rig::start().await;
+    let events: Vec<_> = (0..6)
+        .map(|n| event(Some(rig.a.project), "execution.timeout", &format!("no {n}")))
+        .collect();
+    rig.stack.reporter(Some(rig.a.project)).insert_errors(&events).await.expect("errors");
+    let channel = rig.stack.channel("Ops", "webhook").await;
+    let rule = json!({"name": "r", "project_id": rig.a.project, "warning": 3, "critical": 6});
+    let mut body = wish(rule.clone());
+    body["channels"] = json!([{"channel_id": channel, "min_level": "critical"}]);
+    for token in [&rig.a.viewer, &rig.a.owner] {
+        let answer = rig.preview(Some(token), &body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let report = answer.json();
+        let incidents = report["incidents"].as_array().expect("incidents");
+        assert_eq!(incidents.len(), 1, "{report}");
+        assert_eq!(
+            (&incidents[0]["level"], &incidents[0]["peak"]),
+            (&json!("critical"), &json!(6.0))
+        );
+        assert_eq!(
+            (&incidents[0]["resolved_at"], &incidents[0]["group"]),
+            (&json!(null), &json!({}))
+        );
+        let messages = report["messages"].as_array().expect("messages");
+        assert_eq!(messages[0]["channel_id"], json!(channel));
+        assert_eq!((&messages[0]["count"], &messages[0]["escalated"]), (&json!(1), &json!(1)));
+        assert_eq!(report["thresholds"], json!({"warning": 3.0, "critical": 6.0, "resolve": 3.0}));
+        let series = report["series"].as_array().expect("a series");
+        assert!((10..=400).contains(&series.len()), "{}", series.len());
+        let highest = series.iter().filter_map(|p| p["value"].as_f64()).fold(0.0, f64::max);
+        assert!((highest - 6.0).abs() < 1e-9, "{highest}");
+        assert_eq!(report["suggestion"]["max"], json!(6.0), "{report}");
+        assert_eq!(report["events_read"], json!(6));
+    }
+
+    // Nobody sees another project's errors, nor those of all projects, by a preview.
+    for (token, rule, expected) in [
+        (Some(&rig.b.owner), rule.clone(), 403),
+        (Some(&rig.a.owner), json!({"name": "r", "warning": 3}), 403),
+        (Some(&rig.a.reporter), rule.clone(), 403),
+        (None, rule.clone(), 401),
+    ] {
+        let answer = rig.preview(token.map(String::as_str), &wish(rule)).await;
+        assert_eq!(answer.status, expected, "{}", answer.text);
+    }
+    let wrong =
+        json!({"name": "", "project_id": rig.a.project, "window_seconds": 61, "metric": "x"});
+    let answer = rig.preview(Some(&rig.a.owner), &wish(wrong)).await;
+    assert_eq!(answer.status, 400);
+    let fields: Vec<String> = answer.wrong().into_iter().map(|(_, field)| field).collect();
+    for field in ["rule.name", "rule.window_seconds", "rule.metric"] {
+        assert!(fields.iter().any(|known| known == field), "{field} in {fields:?}");
+    }
+    let mut backwards = wish(rule);
+    backwards["to"] = json!(hour_ago(120));
+    let answer = rig.preview(Some(&rig.a.owner), &backwards).await;
+    assert_eq!(answer.wrong(), [(None, "to".to_owned())], "{}", answer.text);
+}
+
+#[tokio::test]
+async fn an_explanation_is_for_those_who_may_see_the_rule() {
+    let rig = Rig::start().await;
+    let fields = json!({"project_id": rig.a.project, "warning": 2, "window_seconds": 3600});
+    let rule = rig.stack.rule("Burst", fields, &[]).await;
+    let path = format!("/api/alert-rules/{rule}/explain");
+    let before = rig.send(Method::GET, &path, Some(&rig.a.viewer), &[], None).await;
+    assert_eq!(before.status, 200, "{}", before.text);
+    let text = before.json()["text"].as_str().expect("a text").to_owned();
+    assert!(text.contains("Rule \"Burst\" does not fire at"), "{text}");
+    assert!(text.contains("It warns from 2 and resolves below 2."), "{text}");
+    assert!(text.contains("It has no channel, so nobody is ever told."), "{text}");
+
+    let events: Vec<_> = (0..3).map(|_| event(Some(rig.a.project), "execution", "no")).collect();
+    rig.stack.reporter(Some(rig.a.project)).insert_errors(&events).await.expect("errors");
+    eventually("the rule fires", || {
+        let (rig, path) = (&rig, &path);
+        async move {
+            let answer = rig.send(Method::GET, path, Some(&rig.a.owner), &[], None).await;
+            let fires = answer.json()["facts"]["incident"]["fired_at"].is_string();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            fires.then_some(())
+        }
+    })
+    .await;
+    let after = rig.send(Method::GET, &path, Some(&rig.a.viewer), &[], None).await.json();
+    let text = after["text"].as_str().expect("a text");
+    assert!(text.contains("fires (warning)"), "{text}");
+    assert_eq!((&after["facts"]["value"], &after["facts"]["now"]), (&json!(3.0), &json!(true)));
+    let past = format!("{path}?at={}", hour_ago(30));
+    let past = rig.send(Method::GET, &past, Some(&rig.a.viewer), &[], None).await.json();
+    assert!(past["text"].as_str().is_some_and(|text| text.contains("does not fire")), "{past}");
+
+    for (token, path, expected) in [
+        (Some(&rig.b.owner), path.clone(), 404),
+        (None, path.clone(), 401),
+        (Some(&rig.a.owner), format!("/api/alert-rules/{}/explain", rig.a.project), 404),
+        (Some(&rig.a.owner), format!("{path}?group=nonsense"), 400),
+        (Some(&rig.a.owner), format!("{path}?at=yesterday"), 400),
+    ] {
+        let answer = rig.send(Method::GET, &path, token.map(String::as_str), &[], None).await;
+        assert_eq!(answer.status, expected, "{path}: {}", answer.text);
+    }
+}
