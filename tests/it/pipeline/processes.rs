@@ -110,8 +110,11 @@ async fn instances_take_over_from_each_other_and_nobody_is_told_twice() {
         assert_eq!((told(&stack, "Warning", &rule), told(&stack, "Resolved", &rule)), (1, 1));
     }
     all_sent(&stack, 6).await;
-    let opened = "select count(*) from public.alert_incidents";
-    assert_eq!(stack.number(opened).await, 3);
+    let opened = "select array_agg(concat_ws(' ', rule_name, state, started_at, fired_at, resolved_at, peak) \
+                  order by started_at) from public.alert_incidents";
+    let opened: Vec<String> =
+        sqlx::query_scalar(opened).fetch_one(&stack.admin).await.expect("incidents");
+    assert_eq!(opened.len(), 3, "{opened:#?}");
     eventually("rollups agree with the table", || async {
         let counted = "select coalesce(sum(count), 0)::bigint from public.error_rate_minutes";
         (stack.number(counted).await == 1_025).then_some(())
