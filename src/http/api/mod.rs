@@ -4,7 +4,7 @@
 //! and the senders, and every failure comes back as `application/problem+json`.
 //!
 //! An area is `pub(super) fn routes() -> OpenApiRouter<ApiState>` of handlers with `#[utoipa::path]`
-//! (whole paths, from `/api`), merged in [`areas`]. A handler takes a [`Caller`], asks as the caller
+//! (whole paths, from `/api`), merged in `areas`. A handler takes a [`Caller`], asks as the caller
 //! (`caller.get`, `caller.call`) or, before it uses the daemon's own rights, `caller.require(…)`, and
 //! returns `Result<_, Problem>`.
 
