@@ -8,7 +8,7 @@ use super::{messages::Restraints, report::ChannelRef};
 use crate::{
     model::{Rule, RuleError, Timestamp},
     store::{
-        Db, StoreError,
+        Db, StoreError, past,
         rule_rows::{self, RuleChannel},
         telling::Concerned,
     },
@@ -67,11 +67,8 @@ pub async fn find(
     Ok(Found { rule, enabled, channels })
 }
 
-/// What may keep people from being told of `rule` between the two times: silences as they were, quiet
-/// hours and maintenance windows as they are now.
-///
-/// Rules that keep this one quiet while they fire are not looked at: what they would have done is
-/// another back-test.
+/// What may keep people from being told of `rule` between the two times: silences and incidents of
+/// rules that keep it quiet as they were, quiet hours and maintenance windows as they are now.
 ///
 /// # Errors
 /// When the database fails.
@@ -87,7 +84,8 @@ pub async fn restraints(
     let concerned = Concerned { rules: vec![rule.id], ..Concerned::default() };
     let facts = rule_rows::telling_facts(db, concerned, limit).await?;
     let quiet_hours = facts.policy.quiet_hours;
-    Ok(Restraints { silences, quiet_hours, ..Restraints::default() })
+    let (inhibitions, sources) = past::inhibiting(db, rule, (from, to), limit).await?;
+    Ok(Restraints { silences, quiet_hours, inhibitions, sources })
 }
 
 impl From<RuleChannel> for ChannelRef {

@@ -6,13 +6,14 @@ use uuid::Uuid;
 
 use super::{
     incidents::Incidents,
+    past::Past,
     report::{IncidentLine, Point},
     series::Series,
 };
 use crate::{
     engine::{
-        Engine, Input, RunCount,
-        batch::{Earlier, Playback, Table},
+        Engine, Input, KnownGroup,
+        batch::{Earlier, Playback},
     },
     model::{ErrorEvent, OpenIncident, Rule, Span, Timestamp, Transition},
 };
@@ -32,6 +33,7 @@ pub struct Evaluation {
     told: Vec<Transition>,
     cut: bool,
     acknowledgements: Peekable<vec::IntoIter<Acknowledgement>>,
+    said: Peekable<vec::IntoIter<(Timestamp, KnownGroup)>>,
 }
 
 /// Somebody took an incident in hand, or gave it back.
@@ -69,22 +71,24 @@ pub struct Outcome {
 }
 
 impl Evaluation {
-    /// A back-test of `rule` from `from` to `to` over `runs` in order of `started_at`; runs and events
-    /// must begin at [`Evaluation::begins`].
+    /// A back-test of `rule` from `from` to `to`; runs and events must begin at [`Evaluation::begins`],
+    /// and what else is `past` tells of how things stood then.
     #[must_use]
-    pub fn new(rule: &Rule, runs: Vec<RunCount>, from: Timestamp, to: Timestamp) -> Self {
+    pub fn new(rule: &Rule, past: Past, from: Timestamp, to: Timestamp) -> Self {
         let begins = Self::begins(rule, from);
         let rules = vec![rule.clone()];
-        let earlier = Earlier::of(&rules, Table::default(), begins);
+        let Past { runs, known, said, earlier } = past;
+        let earlier = earlier.unwrap_or_else(|| Earlier::new(&rules, begins));
         Self {
             rule: rule.clone(),
             from,
-            playback: Playback::new(rules, runs, &[], earlier, (begins, to)),
+            playback: Playback::new(rules, runs, &known, earlier, (begins, to)),
             series: Series::new(from, to, rule.window),
             incidents: Incidents::default(),
             told: Vec::new(),
             cut: false,
             acknowledgements: Vec::new().into_iter().peekable(),
+            said: said.into_iter().peekable(),
         }
     }
 
@@ -143,14 +147,24 @@ impl Evaluation {
         }
     }
 
-    /// Takes the samples and acknowledgements that come before `now`.
+    /// Takes the samples, and what people did, that come before `now`.
     fn go_to(&mut self, now: Timestamp) {
+        while let Some((at, group)) = self.said.next_if(|(at, _)| *at < now) {
+            self.acknowledge_until(at);
+            self.sample_until(at);
+            self.playback.say(at, &[group]);
+            self.collect();
+        }
+        self.acknowledge_until(now);
+        self.sample_until(now);
+    }
+
+    fn acknowledge_until(&mut self, now: Timestamp) {
         while let Some(done) = self.acknowledgements.next_if(|done| done.at < now) {
             self.sample_until(done.at);
             self.playback.acknowledge(done.at, done.incident_id, done.acknowledged);
             self.collect();
         }
-        self.sample_until(now);
     }
 
     fn sample_until(&mut self, now: Timestamp) {

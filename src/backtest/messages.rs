@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::report::{ChannelRef, MessageCount};
 use crate::{
     model::{GroupField, Rule, Span, Timestamp, Transition, TransitionKind},
+    store::past::SourceChange,
     telling::{Binding, Desk, Inhibition, News, Policy, QuietHours, Silence},
 };
 
@@ -20,7 +21,7 @@ pub struct Restraints {
     /// Rules that keep the tested rule quiet.
     pub inhibitions: Vec<Inhibition>,
     /// What those rules did, in order of time.
-    pub sources: Vec<Transition>,
+    pub sources: Vec<SourceChange>,
 }
 
 /// A message that goes out.
@@ -75,16 +76,20 @@ pub fn deliver(
     };
     let mut mail = Mail { sent: Vec::new(), held_back: vec![0; channels.len()] };
     let mut desk = Desk::default();
-    let mut all: Vec<&Transition> = transitions.iter().chain(&restraints.sources).collect();
-    all.sort_by_key(|transition| transition.at);
-    for together in all.chunk_by(|a, b| a.at == b.at) {
-        let Some(at) = together.first().map(|first| first.at) else { continue };
+    let own = transitions
+        .iter()
+        .map(|transition| News { transition, project_id: project_of(rule, transition) });
+    let others = restraints
+        .sources
+        .iter()
+        .map(|source| News { transition: &source.transition, project_id: source.project_id });
+    let mut all: Vec<News<'_>> = own.chain(others).collect();
+    all.sort_by_key(|news| news.transition.at);
+    for together in all.chunk_by(|a, b| a.transition.at == b.transition.at) {
+        let Some(at) = together.first().map(|first| first.transition.at) else { continue };
         settle(&mut desk, &policy, at, &mut mail);
-        let news: Vec<News<'_>> = together
-            .iter()
-            .map(|transition| News { transition, project_id: project_of(rule, transition) })
-            .collect();
-        for (told, telling) in together.iter().zip(desk.take(&policy, &news, at)) {
+        for (news, telling) in together.iter().zip(desk.take(&policy, together, at)) {
+            let told = news.transition;
             for channel in telling.told.iter().map(|id| place(*id)) {
                 let (incident_id, kind) = (told.incident_id, told.kind);
                 mail.sent.push(Sent { at, incident_id, channel, kind, late: false });
@@ -96,7 +101,7 @@ pub fn deliver(
             }
         }
         // What an incident that ended kept quiet may be told now.
-        if together.iter().any(|told| told.rule_id != rule.id) {
+        if together.iter().any(|news| news.transition.rule_id != rule.id) {
             late(&mut desk, &policy, at, &mut mail);
         }
     }
@@ -148,5 +153,5 @@ fn place(channel_id: Uuid) -> usize {
 
 fn project_of(rule: &Rule, transition: &Transition) -> Option<Uuid> {
     let of_group = || transition.group_key.get(GroupField::Project)?.parse().ok();
-    if transition.rule_id == rule.id { rule.project_id.or_else(of_group) } else { of_group() }
+    rule.project_id.or_else(of_group)
 }

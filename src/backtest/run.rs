@@ -7,16 +7,15 @@ use tokio::time::Instant;
 use super::{
     evaluation::{Acknowledgement, Evaluation, Outcome},
     messages::{Restraints, count, deliver},
+    past,
     report::{ChannelRef, Report, Thresholds},
     suggestion::suggest,
 };
 use crate::{
-    engine::RunCount,
     model::{Filter, Metric, Rule, Timestamp},
     store::{
         Db, StoreError,
         history::{self, Columns, Scope},
-        runs,
     },
 };
 
@@ -43,12 +42,11 @@ pub enum RunError {
     /// Nothing lies between the two times.
     #[error("to must be later than from, and from must lie in the past")]
     Empty,
-    /// The rule is of a kind whose past is not stored: what groups were known, or what an earlier
-    /// window held, at the beginning of the stretch.
+    /// What a change is measured against has too many minutes and groups to be kept in memory.
     #[error(
-        "a rule of kind {0} cannot be tested over history; explain and back-test do not know what it knew"
+        "the rule has too many groups in this time; choose a shorter time, or group by fewer fields"
     )]
-    Kind(&'static str),
+    TooManyGroups,
     /// The database failed or was too slow.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -97,31 +95,23 @@ pub async fn replay(
     if to <= from {
         return Err(RunError::Empty);
     }
-    if matches!(rule.metric, Metric::NewGroup { .. } | Metric::Change { .. }) {
-        return Err(RunError::Kind(rule.metric.as_str()));
-    }
     let begins = Evaluation::begins(rule, from);
-    let mut runs: Vec<RunCount> = if rule.metric.needs_runs() {
-        runs::count(db, begins, to, limit).await?
-    } else {
-        Vec::new()
-    }
-    .into_iter()
-    .map(RunCount::from)
-    .collect();
-    runs.sort_by_key(|run| run.started_at);
+    let past = past::read(db, rule, (begins, to), limit).await?;
     let acknowledgements = history::acknowledgements(db, rule.id, begins, to, limit).await?;
+    // An error that such a rule does not count makes its group known all the same.
+    let whole = matches!(rule.metric, Metric::NewGroup { .. });
     let scope = Scope {
         from: begins,
         to,
         project: rule.project_id,
-        filter: rule.filter.clone(),
-        columns: Columns::of(rule),
+        filter: if whole { Filter::default() } else { rule.filter.clone() },
+        columns: if whole { Columns::filtered(rule) } else { Columns::of(rule) },
     };
+    let evaluated = if whole { rule.clone() } else { undecided(rule) };
     let acknowledgements = acknowledgements
         .into_iter()
         .map(|(at, incident_id, acknowledged)| Acknowledgement { at, incident_id, acknowledged });
-    let mut evaluation = Evaluation::new(&undecided(rule), runs, from, to)
+    let mut evaluation = Evaluation::new(&evaluated, past, from, to)
         .with_acknowledgements(acknowledgements.collect());
     let read = history::stream(db, &scope, limit, |event| evaluation.event(event)).await?;
     Ok((evaluation.finish(), read))

@@ -60,6 +60,12 @@ impl Playback {
         self.engine.step(now.min(self.until), input, &mut self.told);
     }
 
+    /// At `now` people said something of error groups.
+    pub fn say(&mut self, now: Timestamp, groups: &[KnownGroup]) {
+        self.advance(now);
+        self.engine.step(now.min(self.until), Input::Groups(groups), &mut self.told);
+    }
+
     /// Moves on to `now` without an event, so that [`Playback::engine`] tells how things stood then.
     /// Changes no decision.
     pub fn advance(&mut self, now: Timestamp) {

@@ -130,7 +130,7 @@ pub async fn baseline(
     .await
 }
 
-fn text(row: &PgRow, field: GroupField) -> Result<Option<Box<str>>, sqlx::Error> {
+pub(super) fn text(row: &PgRow, field: GroupField) -> Result<Option<Box<str>>, sqlx::Error> {
     let column = match field {
         GroupField::Fingerprint => return Ok(None),
         field => field.as_str(),

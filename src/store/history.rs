@@ -73,6 +73,18 @@ impl Columns {
             message: rule.filter.message_contains.is_some(),
         }
     }
+
+    /// What the engine looks at in an event of which the database has decided nothing.
+    #[must_use]
+    pub fn filtered(rule: &Rule) -> Self {
+        let (filter, of) = (&rule.filter, Self::of(rule));
+        Self {
+            source: of.source || !filter.sources.is_empty(),
+            error_type: of.error_type || !filter.error_types.is_empty(),
+            severity: of.severity || !filter.severities.is_empty(),
+            ..of
+        }
+    }
 }
 
 /// The database's clock, from which a back-test knows where the past ends.

@@ -20,6 +20,7 @@ pub mod incidents;
 pub mod lease;
 pub mod live;
 pub mod outbox;
+pub mod past;
 pub mod pool;
 pub mod reconcile;
 pub mod retention;

@@ -1,15 +1,18 @@
 //! Collects the facts: a replay of the rule up to the instant, and what the tables say.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::{Channel, Facts, Incident, Message, Replayed};
 use crate::{
-    backtest::{Found, Outcome, RunError, replay, restraints},
-    model::{Burn, GroupField, GroupKey, Metric, OpenIncident, Rule, Span, Timestamp},
-    store::{Db, explain, history, rule_rows, runs, telling::Concerned},
-    telling::{Case, Policy, holds},
+    backtest::{Found, Outcome, Restraints, RunError, replay, restraints},
+    model::{
+        Burn, GroupField, GroupKey, IncidentState, Metric, OpenIncident, Rule, Span, Timestamp,
+    },
+    store::{Db, explain, history, past::SourceChange, runs},
+    telling::{Case, Firing, Policy, holds},
 };
 
 /// How far back a replay begins at least, so that incidents of long ago keep their beginning.
@@ -53,20 +56,14 @@ pub async fn gather(
         _ => (None, None),
     };
     let incident = row.as_ref().and_then(incident);
-    let mut policy = if now {
-        let incidents = incident.iter().map(|incident| incident.incident_id).collect();
-        let concerned = Concerned { rules: vec![rule.id], incidents, held: false };
-        rule_rows::telling_facts(db, concerned, limit).await?.policy
-    } else {
-        let past = restraints(db, rule, (at, at + Span::from_micros(1)), limit).await?;
-        let (silences, quiet_hours) = (past.silences, past.quiet_hours);
-        Policy { silences, quiet_hours, ..Policy::default() }
-    };
+    let Restraints { silences, quiet_hours, inhibitions, sources } =
+        restraints(db, rule, (at, at + Span::from_micros(1)), limit).await?;
+    let mut policy = Policy { silences, quiet_hours, inhibitions, ..Policy::default() };
     policy.filters.insert(rule.id, rule.filter.clone());
     let level = incident.as_ref().map(|incident| incident.level).or(open.map(|open| open.level));
     let no_group = GroupKey::default();
     let case = Case {
-        incident_id: incident.as_ref().map_or_else(uuid::Uuid::nil, |i| i.incident_id),
+        incident_id: incident.as_ref().map_or_else(Uuid::nil, |i| i.incident_id),
         rule_id: rule.id,
         project_id: rule
             .project_id
@@ -74,7 +71,8 @@ pub async fn gather(
         group_key: group.as_ref().unwrap_or(&no_group),
         level: level.unwrap_or(crate::model::Level::Warning),
     };
-    let holds = holds(&policy, &case, [], at).iter().map(ToString::to_string).collect();
+    let sources = firing(&sources, at);
+    let holds = holds(&policy, &case, sources, at).iter().map(ToString::to_string).collect();
     Ok(Facts {
         rule_id: rule.id,
         rule: rule.name.clone(),
@@ -113,6 +111,25 @@ pub async fn gather(
         leader,
         group,
     })
+}
+
+/// What fires at `at` among the incidents whose `changes` come in order of time.
+fn firing(changes: &[SourceChange], at: Timestamp) -> Vec<Firing<'_>> {
+    let mut firing: BTreeMap<Uuid, Firing<'_>> = BTreeMap::new();
+    for SourceChange { transition, project_id } in changes {
+        let id = transition.incident_id;
+        if transition.at > at {
+            continue;
+        }
+        if transition.state != IncidentState::Firing {
+            firing.remove(&id);
+            continue;
+        }
+        let (rule_id, group_key) = (transition.rule_id, &transition.group_key);
+        let (project_id, level) = (*project_id, transition.level);
+        firing.insert(id, Firing { incident_id: id, rule_id, project_id, group_key, level });
+    }
+    firing.into_values().collect()
 }
 
 /// The open incident of the wanted group, or of any.

@@ -142,7 +142,7 @@ pub(super) fn invalid(errors: Vec<RuleError>) -> Problem {
 pub(super) fn failed(error: RunError) -> Problem {
     match error {
         RunError::Empty => Problem::field("from", error.to_string()),
-        RunError::Kind(_) => Problem::field("rule.metric", error.to_string()),
+        RunError::TooManyGroups => Problem::field("rule.group_by", error.to_string()),
         RunError::Store(crate::store::StoreError::TimedOut { .. }) => slow(),
         RunError::Store(error) => error.into(),
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use meshhook_errors::{
     backtest::{Acknowledgement, replay},
+    engine::{GroupStatus, KnownGroup},
     model::{ErrorEvent, Span, Timestamp},
     store::Db,
 };
@@ -14,6 +15,28 @@ use super::{
     stream::{Outcome, outcome_of},
 };
 use crate::support::db::{TestDb, pool};
+
+const MINUTES: &str = "
+  insert into public.error_rate_minutes (bucket, project_id, workflow_id, source, error_type, severity, count)
+  select date_trunc('minute', \"timestamp\"), project_id, workflow_id, source, error_type, severity, count(*)
+    from public.error_metrics group by 1, 2, 3, 4, 5, 6";
+const GROUPS: &str = "
+  insert into public.error_groups (project_id, fingerprint, title, source, error_type, worst_severity, first_seen,
+    last_seen, count, sample_error_id)
+  select project_id, fingerprint, min(message), min(source), min(error_type), max(severity), min(\"timestamp\"),
+         max(\"timestamp\"), count(*), (array_agg(error_id))[1]
+    from public.error_metrics group by 1, 2";
+const SAID: &str = "
+  update public.error_groups set status = $3, status_changed_at = $4
+   where project_id is not distinct from $1 and fingerprint = $2";
+const REGRESSED: &str = "
+  update public.error_groups g
+     set status = case when m.at is null then g.status else 'open' end,
+         status_changed_at = coalesce(m.at, g.status_changed_at), regressed_at = coalesce(m.at, g.regressed_at)
+    from (select min(m.\"timestamp\") as at from public.error_metrics m
+           where $3 = 'resolved' and m.project_id is not distinct from $1 and m.fingerprint = $2
+             and m.\"timestamp\" > $4) m
+   where g.project_id is not distinct from $1 and g.fingerprint = $2";
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -54,6 +77,8 @@ impl Warehouse {
             "alter table public.error_metrics drop constraint if exists \
              error_type_must_be_system_execution_or_input_with_detail",
             "delete from public.error_metrics",
+            "delete from public.error_groups",
+            "delete from public.error_rate_minutes",
             "delete from public.workflow_runs",
             "delete from public.alert_incident_events",
             "delete from public.alert_incidents",
@@ -81,6 +106,15 @@ impl Warehouse {
                 _ => {}
             }
         }
+        // What the daemon counts.
+        for sql in [MINUTES, GROUPS] {
+            sqlx::query(sql).execute(&mut *link).await.expect(sql);
+        }
+        for (at, step) in &scenario.steps {
+            if let Step::Says(group) = step {
+                say(&mut link, *at, group).await;
+            }
+        }
         for done in acknowledged {
             let kind = if done.acknowledged { "acknowledged" } else { "unacknowledged" };
             sqlx::query(
@@ -105,6 +139,26 @@ impl Warehouse {
             .expect("an acknowledgement");
         }
         link.commit().await.expect("a commit");
+    }
+}
+
+/// Changes a group's status; an error after a resolution undoes it, as the trigger does.
+async fn say(link: &mut sqlx::PgConnection, at: Timestamp, group: &KnownGroup) {
+    let status = match group.status {
+        GroupStatus::Resolved(_) => "resolved",
+        GroupStatus::Ignored => "ignored",
+        GroupStatus::Open => "open",
+    };
+    for sql in [SAID, REGRESSED] {
+        let done = sqlx::query(sql)
+            .bind(group.project_id)
+            .bind(group.fingerprint)
+            .bind(status)
+            .bind(at.to_chrono())
+            .execute(&mut *link)
+            .await
+            .expect(sql);
+        assert_eq!(done.rows_affected(), 1, "the group is there");
     }
 }
 

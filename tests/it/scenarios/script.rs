@@ -3,7 +3,7 @@
 use chrono::NaiveTime;
 use meshhook_errors::{
     backtest::ChannelRef,
-    engine::RunCount,
+    engine::{GroupStatus, KnownGroup, RunCount},
     model::{
         ErrorEvent, GroupField, GroupKey, Rule, Severity, Source, Span, Timestamp, Transition,
     },
@@ -38,6 +38,8 @@ pub struct Scenario {
 pub enum Step {
     Event(ErrorEvent),
     Runs(RunCount),
+    /// Somebody says something of an error group.
+    Says(KnownGroup),
     /// Everything open is acknowledged, or given back.
     Acknowledge(bool),
     /// The process ends and another one starts from the database.
@@ -115,6 +117,17 @@ fn steps(name: &str, lines: &[String]) -> Vec<(Timestamp, Step)> {
             }
             ["feed", "stops"] => steps.push((at, Step::FeedStops)),
             ["feed", "is", "back"] => steps.push((at, Step::FeedIsBack)),
+            [said @ ("resolved" | "ignored"), rest @ ..] => {
+                let event = event(at, 0, rest);
+                let status = match *said {
+                    "resolved" => GroupStatus::Resolved(at),
+                    _ => GroupStatus::Ignored,
+                };
+                let (project_id, fingerprint) = (event.project_id, event.fingerprint);
+                let last_seen = Timestamp::default();
+                let group = KnownGroup { project_id, fingerprint, last_seen, status };
+                steps.push((at, Step::Says(group)));
+            }
             [count, "runs" | "run", rest @ ..] => {
                 let event = event(at, 0, rest);
                 steps.push((
@@ -227,9 +240,13 @@ fn span_of(node: &Node) -> (Timestamp, Timestamp) {
     (at("from"), at("to"))
 }
 
-/// Splits `1d 2:03:04 rest` into the instant and the rest.
+/// Splits `1d 2:03:04 rest` into the instant and the rest; `-1:00` is a minute before the beginning.
 pub fn time_of(line: &str) -> (Timestamp, &str) {
     let (mut days, mut rest) = (0, line.trim());
+    if let Some(before) = rest.strip_prefix('-') {
+        let (after, rest) = time_of(before);
+        return (BASE - after.since(BASE), rest);
+    }
     if let Some((word, further)) = rest.split_once(' ')
         && let Some(count) = word.strip_suffix('d')
     {
@@ -246,6 +263,9 @@ pub fn time_of(line: &str) -> (Timestamp, &str) {
 
 /// The opposite of [`time_of`].
 pub fn clock(at: Timestamp) -> String {
+    if at < BASE {
+        return format!("-{}", clock(BASE + BASE.since(at)));
+    }
     let micros = at.since(BASE).micros();
     let (whole, micros) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
     let (days, seconds) = (whole.div_euclid(86_400), whole.rem_euclid(86_400));

@@ -4,12 +4,20 @@ use std::collections::HashMap;
 
 use meshhook_errors::{
     backtest::{Acknowledgement, Evaluation, Mail, Restraints, deliver},
-    engine::{Engine, Input, RunCount, batch::open_after},
-    model::{ErrorEvent, Span, Timestamp, Transition},
+    engine::{
+        Engine, Input,
+        batch::{open_after, past_changes},
+    },
+    model::{Span, Timestamp, Transition},
     telling::{Binding, Desk, News, Policy},
 };
 
-use super::script::{BASE, Scenario, Step, clock, id, line};
+use super::{
+    past::{baseline, begins, known, past, whole_minute},
+    script::{BASE, Scenario, Step, clock, id, line},
+};
+
+const MINUTE: Span = Span::from_secs(60);
 
 /// What came of a scenario, as its lines say it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,18 +32,18 @@ struct Stream<'a> {
     engine: Engine,
     told: Vec<Transition>,
     /// What reached the engine so far.
-    rows: Vec<ErrorEvent>,
-    runs: Vec<RunCount>,
+    past: Vec<(Timestamp, Step)>,
+    /// The next minute whose earlier window is to be told.
+    minute: Timestamp,
     acknowledged: Vec<Acknowledgement>,
 }
 
 /// Runs a scenario as the daemon would, and returns who was acknowledged when.
 pub fn stream(scenario: &Scenario) -> (Outcome, Vec<Acknowledgement>) {
-    let mut told = Vec::new();
-    let mut engine = Engine::new();
-    engine.step(BASE, Input::Rules(vec![scenario.rule.clone()]), &mut told);
-    let (rows, runs, acknowledged) = (Vec::new(), Vec::new(), Vec::new());
-    let mut stream = Stream { scenario, engine, told, rows, runs, acknowledged };
+    let minute = whole_minute(begins(scenario));
+    let (past, told, acknowledged) = (Vec::new(), Vec::new(), Vec::new());
+    let engine = beginning(scenario);
+    let mut stream = Stream { scenario, engine, told, past, minute, acknowledged };
     let mut waiting: Option<Vec<(Timestamp, Step)>> = None;
     for (at, step) in &scenario.steps {
         match (step, &mut waiting) {
@@ -47,6 +55,7 @@ pub fn stream(scenario: &Scenario) -> (Outcome, Vec<Acknowledgement>) {
                 }
                 stream.take(*at, &Step::End);
             }
+            _ if *at < begins(scenario) => {}
             (Step::Event(_) | Step::Runs(_), Some(held)) => held.push((*at, step.clone())),
             (_, Some(_)) => panic!("{}: nothing else happens without a feed", scenario.name),
             (step, None) => stream.take(*at, step),
@@ -58,17 +67,23 @@ pub fn stream(scenario: &Scenario) -> (Outcome, Vec<Acknowledgement>) {
     (outcome, stream.acknowledged)
 }
 
+/// An engine that knows the rule and what history says, when the scenario begins.
+fn beginning(scenario: &Scenario) -> Engine {
+    let (begins, mut nothing) = (begins(scenario), Vec::new());
+    let mut engine = Engine::new();
+    engine.step(begins, Input::Rules(vec![scenario.rule.clone()]), &mut nothing);
+    engine.step(begins, Input::Groups(&known(scenario)), &mut nothing);
+    assert_eq!(nothing, [], "nothing has happened yet");
+    engine
+}
+
 impl Stream<'_> {
     fn take(&mut self, at: Timestamp, step: &Step) {
+        self.go_to(at);
         match step {
-            Step::Event(event) => {
-                self.engine.step(at, Input::Event(event), &mut self.told);
-                self.rows.push(event.clone());
-            }
-            Step::Runs(runs) => {
-                self.engine.step(at, Input::Runs(&[*runs]), &mut self.told);
-                self.runs.push(*runs);
-            }
+            Step::Event(event) => self.engine.step(at, Input::Event(event), &mut self.told),
+            Step::Runs(runs) => self.engine.step(at, Input::Runs(&[*runs]), &mut self.told),
+            Step::Says(group) => self.engine.step(at, Input::Groups(&[*group]), &mut self.told),
             Step::Acknowledge(acknowledged) => {
                 self.engine.step(at, Input::Tick, &mut self.told);
                 for (open, _) in self.engine.open_incidents() {
@@ -82,6 +97,37 @@ impl Stream<'_> {
             Step::End => self.engine.step(at, Input::Tick, &mut self.told),
             Step::FeedStops | Step::FeedIsBack | Step::Receiver(_) => {}
         }
+        if matches!(step, Step::Event(_) | Step::Runs(_) | Step::Says(_)) {
+            self.past.push((at, step.clone()));
+        }
+    }
+
+    /// Time passes until `at`: the clock ticks when something falls due, runs are asked for all the
+    /// time, and what the earlier window of a minute held is told half a minute before it begins.
+    fn go_to(&mut self, at: Timestamp) {
+        loop {
+            let now = self.engine.now();
+            let due = self.engine.next_deadline().filter(|due| *due > now);
+            let ahead = self.minute - Span::from_secs(30);
+            let counts = (ahead <= at && due.is_none_or(|due| ahead <= due))
+                .then(|| baseline(self.scenario, self.minute));
+            if let Some(Some(counts)) = counts {
+                let (rule_id, minute) = (self.scenario.rule.id, self.minute);
+                let input = Input::Baseline { rule_id, minute, counts: &counts };
+                self.engine.step(ahead.max(now), input, &mut self.told);
+                self.minute = self.minute + MINUTE;
+                continue;
+            }
+            match due.filter(|due| *due <= at) {
+                Some(due) => self.tick(due),
+                None => return self.tick(at),
+            }
+        }
+    }
+
+    fn tick(&mut self, at: Timestamp) {
+        self.engine.step(at, Input::RunsComplete { through: at }, &mut self.told);
+        self.engine.step(at, Input::Tick, &mut self.told);
     }
 
     /// Another process: it knows the rules, the rows of the past and what is open in the database.
@@ -92,38 +138,39 @@ impl Stream<'_> {
             let last = self.acknowledged.iter().rfind(|a| a.incident_id == incident.incident_id);
             incident.acknowledged = last.is_some_and(|last| last.acknowledged);
         }
-        let mut engine = Engine::new();
+        let mut engine = beginning(self.scenario);
         let mut nothing = Vec::new();
-        engine.step(BASE, Input::Rules(vec![self.scenario.rule.clone()]), &mut nothing);
-        let mut runs = self.runs.iter().peekable();
-        for row in &self.rows {
-            while let Some(run) = runs.next_if(|run| run.started_at <= row.received_at) {
-                engine.step(run.started_at, Input::ReplayRuns(&[*run]), &mut nothing);
-            }
-            engine.step(row.received_at, Input::Replay(row), &mut nothing);
-        }
-        for run in runs {
-            engine.step(run.started_at, Input::ReplayRuns(&[*run]), &mut nothing);
+        engine.step(begins(self.scenario), Input::Expect(&open), &mut nothing);
+        for (at, step) in &self.past {
+            let input = match step {
+                Step::Event(event) => Input::Replay(event),
+                Step::Runs(runs) => Input::ReplayRuns(std::slice::from_ref(runs)),
+                Step::Says(group) => Input::Groups(std::slice::from_ref(group)),
+                _ => continue,
+            };
+            engine.step(*at, input, &mut nothing);
         }
         engine.step(at, Input::ReplayRuns(&[]), &mut nothing);
+        self.minute = whole_minute(at);
         engine.step(at, Input::HistoryComplete { rule_id: None }, &mut nothing);
+        engine.step(at, Input::PastChanges(past_changes(&self.told)), &mut nothing);
         engine.step(at, Input::Restore(open), &mut self.told);
         assert_eq!(nothing, [], "a replay tells nobody");
         self.engine = engine;
+        // The clock ticks every second; until then nobody decides.
+        self.engine.step(at, Input::Tick, &mut self.told);
     }
 }
 
 /// Runs a scenario as a back-test over rows in memory.
 pub fn backtest(scenario: &Scenario, acknowledged: Vec<Acknowledgement>) -> Outcome {
     let end = scenario.steps.last().map_or(BASE, |(at, _)| *at);
-    let runs = scenario.steps.iter().filter_map(|(_, step)| match step {
-        Step::Runs(runs) => Some(*runs),
-        _ => None,
-    });
-    let mut evaluation = Evaluation::new(&scenario.rule, runs.collect(), BASE, end)
+    let mut evaluation = Evaluation::new(&scenario.rule, past(scenario), BASE, end)
         .with_acknowledgements(acknowledged);
-    for (_, step) in &scenario.steps {
-        if let Step::Event(event) = step {
+    for (at, step) in &scenario.steps {
+        if let Step::Event(event) = step
+            && *at >= begins(scenario)
+        {
             evaluation.event(event);
         }
     }

@@ -10,7 +10,9 @@ use super::{
 const FILES: &[(&str, &str)] = &[
     ("counting", include_str!("counting.yaml")),
     ("incidents", include_str!("incidents.yaml")),
+    ("kinds", include_str!("kinds.yaml")),
     ("messages", include_str!("messages.yaml")),
+    ("novelty", include_str!("novelty.yaml")),
     ("shares", include_str!("shares.yaml")),
     ("traps", include_str!("traps.yaml")),
 ];
