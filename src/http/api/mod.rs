@@ -11,6 +11,7 @@
 mod body;
 mod caller;
 mod channels;
+mod check;
 mod document;
 mod events;
 mod explain;
@@ -36,6 +37,7 @@ use utoipa_axum::router::OpenApiRouter;
 fn areas() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(document::head())
         .merge(channels::routes())
+        .merge(check::routes())
         .merge(events::routes())
         .merge(explain::routes())
         .merge(interactivity::routes())

@@ -89,6 +89,92 @@ async fn a_preview_shows_incidents_messages_and_the_value() {
 }
 
 #[tokio::test]
+async fn a_check_says_what_is_wrong_with_a_rule_and_its_templates() {
+    let rig = Rig::start().await;
+    let send = async |token: Option<&str>, rule: Value| {
+        let body = serde_json::to_vec(&json!({ "rule": rule })).expect("JSON");
+        let headers = [("content-type", "application/json")];
+        rig.send(Method::POST, "/api/alert-rules/check", token, &headers, Some(body)).await
+    };
+    let project = rig.a.project;
+    let good = json!({
+        "name": "r", "project_id": project, "warning": 3, "group_by": ["workflow"],
+        "title_template": "{{ rule.name }} in {{ group.workflow }}",
+    });
+    let wrong = json!({
+        "name": "r", "project_id": project, "window_seconds": 61, "warning": 3,
+        "title_template": "{{ rule.nmae }}", "body_template": "{% for %}",
+    });
+    for (rule, expected) in [
+        (good.clone(), vec![]),
+        (wrong, vec!["rule.window_seconds", "rule.title_template", "rule.body_template"]),
+    ] {
+        let answer = send(Some(&rig.a.viewer), rule).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let fields: Vec<String> = answer.wrong().into_iter().map(|(_, field)| field).collect();
+        assert_eq!(fields, expected, "{}", answer.text);
+    }
+    for (token, rule, expected) in [
+        (Some(&rig.b.owner), good.clone(), 403),
+        (Some(&rig.a.owner), json!({"name": "r", "warning": 3}), 403),
+        (Some(&rig.a.reporter), good.clone(), 403),
+        (None, good, 401),
+        (Some(&rig.a.owner), json!({"name": "r", "project_id": "mine", "warning": 3}), 200),
+        (Some(&"junk".to_owned()), json!({"name": "r", "project_id": "mine"}), 401),
+    ] {
+        let answer = send(token.map(String::as_str), rule.clone()).await;
+        assert_eq!(answer.status, expected, "{rule}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn explanations_and_previews_look_at_rules_that_keep_this_one_quiet() {
+    let rig = Rig::start().await;
+    let of = |kind: &str| json!({"project_id": rig.a.project, "error_types": [kind], "warning": 2, "window_seconds": 3600});
+    let channel = rig.stack.channel("Ops", "webhook").await;
+    let system = rig.stack.rule("System down", of("system"), &[]).await;
+    let work = rig.stack.rule("Work fails", of("execution"), &[channel]).await;
+    let sql = "insert into public.alert_inhibitions (source_rule_id, target_rule_id) \
+               select rule_id, $1 from public.alert_rules where name = 'System down'";
+    rig.stack.execute(sql, work).await;
+    let reporter = rig.stack.reporter(Some(rig.a.project));
+    let fires = async |rule: uuid::Uuid, kind: &str| {
+        let events: Vec<_> = (0..3).map(|_| event(Some(rig.a.project), kind, "no")).collect();
+        reporter.insert_errors(&events).await.expect("errors");
+        let path = format!("/api/alert-rules/{rule}/explain");
+        eventually("the rule fires", || {
+            let (rig, path) = (&rig, &path);
+            async move {
+                let answer = rig.send(Method::GET, path, Some(&rig.a.owner), &[], None).await;
+                let answer = answer.json();
+                answer["facts"]["incident"]["fired_at"].is_string().then_some(answer)
+            }
+        })
+        .await
+    };
+    let cause = fires(system, "system").await;
+    assert_eq!(cause["facts"]["holds"], json!([]), "{cause}");
+    let incident = cause["facts"]["incident"]["incident_id"].as_str().expect("an id").to_owned();
+    let quiet = fires(work, "execution").await;
+    let text = quiet["text"].as_str().expect("a text");
+    let why = format!("kept quiet while incident {incident} of another rule fires");
+    assert!(text.contains(&why), "{text}");
+
+    let mut rule = of("execution");
+    rule["rule_id"] = json!(work);
+    rule["name"] = json!("Work fails");
+    let mut body = wish(rule.clone());
+    body["channels"] = json!([{ "channel_id": channel }]);
+    let report = rig.preview(Some(&rig.a.owner), &body).await.json();
+    let messages = &report["messages"][0];
+    assert_eq!((&messages["count"], &messages["held_back"]), (&json!(0), &json!(1)), "{report}");
+    // A rule that is not saved yet is kept quiet by nobody.
+    body["rule"]["rule_id"] = json!(uuid::Uuid::new_v4());
+    let report = rig.preview(Some(&rig.a.owner), &body).await.json();
+    assert_eq!(report["messages"][0]["count"], json!(1), "{report}");
+}
+
+#[tokio::test]
 async fn an_explanation_is_for_those_who_may_see_the_rule() {
     let rig = Rig::start().await;
     let fields = json!({"project_id": rig.a.project, "warning": 2, "window_seconds": 3600});
