@@ -1,6 +1,7 @@
 //! The binary from the command line: what it takes, what it says, and its exit status.
 
 mod check;
+mod history;
 mod smoke;
 
 use serde_json::{Value, json};
