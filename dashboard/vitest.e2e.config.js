@@ -8,7 +8,7 @@ export default defineConfig({
 		globalSetup: ['e2e/setup.js'],
 		fileParallelism: false,
 		pool: 'forks',
-		testTimeout: 90_000,
+		testTimeout: 180_000,
 		hookTimeout: 240_000,
 		teardownTimeout: 30_000
 	}

@@ -67,7 +67,7 @@ export async function open(user, { theme = 'light', width = 1360, height = 900, 
 		acceptDownloads: true,
 		...rest
 	});
-	context.setDefaultTimeout(20_000);
+	context.setDefaultTimeout(45_000);
 	const page = await context.newPage();
 	/** @type {string[]} */
 	const problems = [];

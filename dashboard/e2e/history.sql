@@ -23,6 +23,18 @@ select now() - interval '24 hours' * (i / 2400.0) - interval '2 minutes', 'worke
     on t.k = (i * 7 + i / 11) % 4
  where i % 13 <> 0 and (i % 97 < 60 or i % 2 = 0);
 
+-- One bad half-minute, at which a rule would have fired.
+insert into public.error_metrics ("timestamp", source, error_type, severity, project_id, workflow_id, message)
+select now() - interval '6 hours' + i * interval '2 seconds', 'worker', 'execution.http', 'high', w.project_id, w.id,
+       'order service answered 503 to request ' || i
+  from generate_series(1, 12) as i
+  join (select id, project_id, row_number() over (order by id) as n from public.workflow_definitions) w on w.n = 1;
+
+-- They came when they happened: a back-test takes errors at the time at which they were received.
+alter table public.error_metrics disable trigger append_only;
+update public.error_metrics set received_at = "timestamp" + interval '50 milliseconds';
+alter table public.error_metrics enable trigger append_only;
+
 insert into public.alert_channels (channel_id, project_id, name, kind, config, state, broken_reason, broken_at) values
   ('c4a00000-0000-4000-8000-00000000000b', 'ac3e0000-0000-4000-8000-000000000001', 'Old webhook', 'webhook',
    '{"url": "https://gone.example.com/alerts"}', 'broken', 'HTTP 410: the address is gone', now() - interval '3 hours');

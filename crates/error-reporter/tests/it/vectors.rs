@@ -84,10 +84,10 @@ fn the_rules_are_those_of_the_migration() {
         assert!(row.starts_with("  ('value', ") && row.contains(&note), "{row}");
         rules += 1;
     }
-    let rows = migration
-        .lines()
-        .filter(|line| line.starts_with("  ('key_") || line.starts_with("  ('value', "));
-    assert_eq!(rows.count(), rules, "each of the migration's rules is in the table");
+    // Short rows share a line.
+    let rows = ["('key_contains', '", "('key_ends', '", "('key_is', '", "\n  ('value', "];
+    let rows: usize = rows.iter().map(|opening| migration.matches(opening).count()).sum();
+    assert_eq!(rows, rules, "each of the migration's rules is in the table");
 }
 
 /// Secrets, and a part of each that must not be seen again.
