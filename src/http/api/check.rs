@@ -127,7 +127,8 @@ mod tests {
             rule.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
             let mut fields: Vec<String> = problems(rule).into_iter().map(|p| p.field).collect();
             let mut expected: Vec<&str> = expected;
-            (fields.sort(), expected.sort_unstable());
+            fields.sort_unstable();
+            expected.sort_unstable();
             assert_eq!(fields, expected, "{changes}");
         }
         let whole: Vec<String> = problems(json!(7)).into_iter().map(|p| p.field).collect();
