@@ -21,7 +21,7 @@ smoke: setup ## The same once, without a person: burst, alerts, resolved message
 screenshots: ## Pictures of every page of a running `make dev`; those of the README are committed.
 	cd dashboard && node scripts/screenshots.mjs $(DASHBOARD)
 
-test: setup ## All tests, the database ones on the system's PostgreSQL and on version 17.
+test: setup ## All tests on PostgreSQL 17, those about the database on the system's as well.
 	@.ci/test
 
 test-e2e: setup ## Browser tests only; installs Debian's Chromium where it may.

@@ -86,7 +86,8 @@ fn the_rules_are_those_of_the_migration() {
     }
     // Short rows share a line.
     let rows = ["('key_contains', '", "('key_ends', '", "('key_is', '", "\n  ('value', "];
-    let rows: usize = rows.iter().map(|opening| migration.matches(opening).count()).sum();
+    let inserts = migration.split_once("insert into").unwrap().1;
+    let rows: usize = rows.iter().map(|opening| inserts.matches(opening).count()).sum();
     assert_eq!(rows, rules, "each of the migration's rules is in the table");
 }
 
