@@ -66,6 +66,7 @@ impl Fleet {
             ("ALLOW_PRIVATE_DESTINATIONS", "127.0.0.0/8".to_owned()),
             ("ALLOW_PLAINTEXT", "true".to_owned()),
             ("HTTP_LISTEN", "127.0.0.1:0".to_owned()),
+            ("DASHBOARD_URL", "https://meshhook.example.com".to_owned()),
             ("SYSTEM_ALERT_CHANNELS", "none".to_owned()),
         ];
         let slack = HttpSink::start().await.expect("a sink");
@@ -233,7 +234,7 @@ impl Fleet {
 
     /// What the Slack channel and the webhook were told, in order.
     pub fn told(&self) -> [Vec<Told>; 2] {
-        let slack = self.slack.requests().iter().map(slack_told).collect();
+        let slack = self.slack.requests().iter().flat_map(slack_told).collect();
         let hook = self.hook.requests().iter().map(hook_told).collect();
         [slack, hook]
     }
@@ -268,13 +269,21 @@ impl Fleet {
     }
 }
 
-fn slack_told(request: &HttpRequest) -> Told {
+/// What one Slack message tells: of one incident, or of several groups of a rule at once.
+fn slack_told(request: &HttpRequest) -> Vec<Told> {
     let text = request.json()["text"].as_str().unwrap_or_default().to_owned();
     let kinds = [("Resolved:", "resolved"), ("Now critical:", "escalated"), ("Warning:", "firing")];
     let what = kinds.iter().find(|(sign, _)| text.contains(sign)).map_or("?", |(_, kind)| kind);
     let body = request.text();
-    let incident = body.split_once("Incident ").map(|(_, rest)| rest.chars().take(36).collect());
-    Told { what: what.to_owned(), incident: incident.unwrap_or_default(), at: request.received_at }
+    let mut incidents: Vec<String> = Vec::new();
+    for rest in body.split("/errors/incidents/").skip(1) {
+        let incident: String = rest.chars().take(36).collect();
+        if !incidents.contains(&incident) {
+            incidents.push(incident);
+        }
+    }
+    let told = |incident| Told { what: what.to_owned(), incident, at: request.received_at };
+    incidents.into_iter().map(told).collect()
 }
 
 fn hook_told(request: &HttpRequest) -> Told {
