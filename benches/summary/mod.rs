@@ -1,6 +1,6 @@
 //! Results of a benchmark beside their budgets: printed as a table, kept as `target/bench/NAME.json`.
 //! Nothing is measured here.
-//! Lines come in from a benchmark; `make bench` joins the files to `target/bench/summary.json`.
+//! Lines come in from a benchmark; the table goes to standard output, the file below `target/bench`.
 
 use std::path::Path;
 
@@ -11,47 +11,32 @@ pub struct Line {
     name: String,
     unit: &'static str,
     result: f64,
-    budget: Option<(f64, Better)>,
-    limit_ratio: Option<f64>,
-}
-
-/// Which side of the budget is good.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Better {
-    /// Times and sizes.
-    Less,
-    /// Rates.
-    #[allow(dead_code, reason = "not every benchmark measures a rate")]
-    More,
+    budget: Option<f64>,
 }
 
 impl Line {
     /// A figure without a budget.
     pub fn new(name: impl Into<String>, unit: &'static str, result: f64) -> Self {
-        Self { name: name.into(), unit, result, budget: None, limit_ratio: None }
+        Self { name: name.into(), unit, result, budget: None }
     }
 
     /// It should be at most so much.
     pub const fn within(mut self, budget: f64) -> Self {
-        self.budget = Some((budget, Better::Less));
+        self.budget = Some(budget);
         self
     }
 
     fn met(&self) -> Option<bool> {
-        self.budget.map(|(budget, better)| match better {
-            Better::Less => self.result <= budget,
-            Better::More => self.result >= budget,
-        })
+        self.budget.map(|budget| self.result <= budget)
     }
 
     fn json(&self) -> Value {
         json!({
             "name": self.name,
             "unit": self.unit,
-            "budget": self.budget.map(|(budget, _)| budget),
+            "budget": self.budget,
             "result": self.result,
             "met": self.met(),
-            "limit_ratio": self.limit_ratio,
         })
     }
 }
@@ -71,11 +56,8 @@ impl Summary {
 
     /// Prints and keeps a figure.
     pub fn add(&mut self, line: Line) {
-        let budget = line.budget.map_or(String::new(), |(budget, better)| {
-            let sign = if better == Better::Less { "<=" } else { ">=" };
-            let verdict = if line.met() == Some(false) { "  MISSED" } else { "" };
-            format!("{sign} {budget}{verdict}")
-        });
+        let verdict = if line.met() == Some(false) { "  MISSED" } else { "" };
+        let budget = line.budget.map_or(String::new(), |budget| format!("<= {budget}{verdict}"));
         println!("{:<44} {:>9.1} {:<4} {budget}", line.name, line.result, line.unit);
         self.lines.push(line);
     }

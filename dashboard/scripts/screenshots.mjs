@@ -1,5 +1,5 @@
 // Pictures of each page in both themes, of a running `make dev`: into screenshots/ (not committed),
-// and the three of the README into docs/images/. Needs Chromium.
+// and the three of the README into docs/pictures/. Needs Chromium.
 //
 // usage: node scripts/screenshots.mjs [http://localhost:5173]
 
@@ -11,7 +11,7 @@ import { chromium } from 'playwright-core';
 const base = process.argv[2] ?? 'http://localhost:5173';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const all = join(root, 'screenshots');
-const committed = join(root, '..', 'docs', 'images');
+const committed = join(root, '..', 'docs', 'pictures');
 
 const PAGES = [
 	['overview', '/errors?range=15m', '.list li'],

@@ -7,11 +7,13 @@ mod environment;
 mod sections;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod urls;
 pub mod variables;
 
 pub use environment::{Environment, Problem, Problems, Reader};
 pub use sections::{
     Api, Credentials, Database, Feed, Http, Instance, LogFormat, Notify, Reporter, Supabase,
-    Telemetry, Upkeep,
+    Telemetry,
 };
+pub use upkeep::Upkeep;
