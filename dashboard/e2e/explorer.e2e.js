@@ -77,7 +77,7 @@ it('resolves and reopens a group, whose samples are masked', async () => {
 	);
 	const tab = await open('responder');
 	await visit(tab.page, `/errors/${groups.body[0].fingerprint}?range=24h`);
-	await tab.page.getByText('Affected workflows').waitFor();
+	await tab.page.getByRole('heading', { name: 'Affected workflows' }).waitFor();
 	await tab.page.getByRole('button', { name: /^Resolve/ }).click();
 	await tab.page.getByRole('button', { name: 'Open again' }).waitFor();
 	const resolved = await rest(
@@ -91,7 +91,7 @@ it('resolves and reopens a group, whose samples are masked', async () => {
 
 	const viewer = await open('viewer');
 	await visit(viewer.page, `/errors/${groups.body[0].fingerprint}?range=24h`);
-	await viewer.page.getByText('Affected workflows').waitFor();
+	await viewer.page.getByRole('heading', { name: 'Affected workflows' }).waitFor();
 	expect(await viewer.page.getByRole('button', { name: /^Resolve/ }).count()).toBe(0);
 	await viewer.done();
 });
