@@ -12,7 +12,7 @@ use crate::{
     lease::Leadership,
     store::{
         Db, StoreError,
-        retention::{Kept, prune, read},
+        retention::{Kept, Pruned, prune, read},
     },
     telemetry::Metrics,
 };
@@ -48,18 +48,20 @@ impl Pace {
 }
 
 /// What one round deleted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Round {
     /// Kinds with the number of rows deleted of each.
     pub rows: Vec<(String, u64)>,
+    /// Kinds that could not be pruned to their end, and why; what was deleted of them stays deleted.
+    pub failed: Vec<(String, StoreError)>,
 }
 
 /// Deletes everything that is too old, kind by kind, and calls `seen` after each batch with the kind and
 /// the number of rows. Between statements it waits as long as the last one took, so that at most half of
-/// one connection's time goes into it.
+/// one connection's time goes into it. A kind that fails does not keep the others from being pruned.
 ///
 /// # Errors
-/// When the database does not answer; what was deleted stays deleted.
+/// When the database does not say how long things are kept; nothing is deleted then.
 pub async fn round(
     db: &Db,
     cancel: &CancellationToken,
@@ -67,26 +69,52 @@ pub async fn round(
 ) -> Result<Round, StoreError> {
     let mut round = Round::default();
     for Kept { kind, .. } in read(db, TIME_LIMIT).await? {
-        let mut pace = Pace::default();
         let mut rows = 0;
-        loop {
-            let began = Instant::now();
-            let pruned = prune(db, &kind, pace.0, TIME_LIMIT).await?;
-            let took = began.elapsed();
-            rows += pruned.rows;
-            seen(&kind, pruned.rows);
-            if pruned.finished {
-                break;
-            }
-            pace.learn(took);
-            tokio::select! {
-                () = cancel.cancelled() => return Ok(round),
-                () = time::sleep(took) => {}
-            }
+        let pruned = one_kind(db, &kind, cancel, |batch| {
+            rows += batch;
+            seen(&kind, batch);
+        });
+        let outcome = pruned.await;
+        round.rows.push((kind.clone(), rows));
+        if let Err(error) = outcome {
+            round.failed.push((kind, error));
         }
-        round.rows.push((kind, rows));
+        if cancel.is_cancelled() {
+            break;
+        }
     }
     Ok(round)
+}
+
+/// Deletes what is too old of one kind, batch by batch, and calls `seen` with the rows of each.
+async fn one_kind(
+    db: &Db,
+    kind: &str,
+    cancel: &CancellationToken,
+    mut seen: impl FnMut(u64),
+) -> Result<(), StoreError> {
+    let mut pace = Pace::default();
+    loop {
+        let began = Instant::now();
+        let outcome = prune(db, kind, pace.0, TIME_LIMIT).await;
+        let took = began.elapsed();
+        match outcome {
+            Ok(Pruned { rows, finished }) => {
+                seen(rows);
+                if finished {
+                    return Ok(());
+                }
+            }
+            // A batch that was too large deleted nothing; half of it may be done in time.
+            Err(StoreError::TimedOut { .. }) if pace.0 > SMALLEST => {}
+            Err(error) => return Err(error),
+        }
+        pace.learn(took);
+        tokio::select! {
+            () = cancel.cancelled() => return Ok(()),
+            () = time::sleep(took) => {}
+        }
+    }
 }
 
 /// Deletes now and then, while this instance leads, until `cancel`.
@@ -130,8 +158,13 @@ pub async fn run(
                 for (kind, rows) in round.rows.iter().filter(|(_, rows)| *rows > 0) {
                     tracing::info!(kind, rows, "deleted what was older than its retention");
                 }
+                for (kind, error) in &round.failed {
+                    tracing::warn!(kind, %error, "rows older than their retention were not all deleted; the next round tries again");
+                }
             }
-            Err(error) => tracing::warn!(%error, "old rows were not deleted"),
+            Err(error) => {
+                tracing::warn!(%error, "old rows were not deleted; the next round tries again")
+            }
         }
     }
 }

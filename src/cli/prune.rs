@@ -52,16 +52,24 @@ pub async fn execute(arguments: Arguments, environment: &Environment) -> Result<
     if progress {
         eprintln!();
     }
+    let failed: Vec<String> =
+        round.failed.iter().map(|(kind, error)| format!("{kind}: {error}")).collect();
     if arguments.json {
         let rows: serde_json::Map<_, _> =
             round.rows.into_iter().map(|(kind, rows)| (kind, rows.into())).collect();
-        println!("{}", json!({ "deleted": rows }));
+        println!("{}", json!({ "deleted": rows, "failed": failed }));
     } else {
         for (kind, rows) in &round.rows {
             println!("{kind:<14} {rows:>12} rows deleted");
         }
     }
-    Ok(())
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(Error::failed(format!(
+        "not everything that is too old was deleted; run it again when this is mended: {}",
+        failed.join("; ")
+    )))
 }
 
 fn print_kept(kept: &[Kept], as_json: bool) {

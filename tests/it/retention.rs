@@ -126,6 +126,103 @@ async fn each_kind_has_an_age_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_kind_that_fails_does_not_keep_the_others() {
+    let test = TestDb::new().await;
+    let (admin, db) = (test.admin().await, daemon_db(&test, true));
+    rows_of_every_kind(&admin, 800).await;
+    sqlx::raw_sql(
+        "create function refuse() returns trigger language plpgsql as
+           $$ begin raise exception 'minutes are wanted'; end $$;
+         create trigger refuse before delete on error_rate_minutes for each row execute function refuse()",
+    )
+    .execute(&admin)
+    .await
+    .unwrap();
+    let round = retention::round(&db, &CancellationToken::new(), |_, _| {}).await.unwrap();
+    let failed: Vec<_> = round.failed.iter().map(|(kind, why)| format!("{kind}: {why}")).collect();
+    assert!(failed.len() == 1 && failed[0].starts_with("minutes: "), "{failed:?}");
+    let after = counts(&admin).await;
+    assert_eq!((after["error_rate_minutes"], after["error_rate_hours"]), (1, 0), "{after:?}");
+    assert_eq!((after["error_groups"], after["alert_silences"]), (0, 0), "{after:?}");
+}
+
+/// `deploy/pg_cron.sql` in a database whose extensions are stood in for by tables that note the calls.
+async fn with_pg_cron(admin: &PgPool) {
+    let stand_ins = "
+        create schema cron; create schema net; create schema vault;
+        create table cron.job (name text primary key, schedule text, command text);
+        create function cron.schedule(name text, schedule text, command text) returns void
+          language sql as $$ insert into cron.job values (name, schedule, command)
+            on conflict (name) do update set schedule = excluded.schedule, command = excluded.command $$;
+        create table net.sent (number int generated always as identity, url text, body jsonb);
+        create function net.http_post(url text, body jsonb) returns void
+          language sql as $$ insert into net.sent (url, body) values (url, body) $$;
+        create table vault.decrypted_secrets (name text, decrypted_secret text);
+        insert into vault.decrypted_secrets values ('error_tracker_watch', 'https://hooks.example.com/x')";
+    let script = include_str!("../../deploy/pg_cron.sql");
+    let script: String = script
+        .lines()
+        .filter(|line| !line.starts_with("create extension"))
+        .map(|l| format!("{l}\n"))
+        .collect();
+    sqlx::raw_sql(stand_ins).execute(admin).await.unwrap();
+    // It says of itself that it may be run again.
+    for _ in 0..2 {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(script.clone())).execute(admin).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn pg_cron_prunes_instead_of_the_daemon() {
+    let test = TestDb::new().await;
+    let admin = test.admin().await;
+    with_pg_cron(&admin).await;
+    rows_of_every_kind(&admin, 800).await;
+    let command: String =
+        sqlx::query_scalar("select command from cron.job where name = 'error-retention'")
+            .fetch_one(&admin)
+            .await
+            .unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(command)).execute(&admin).await.unwrap();
+    let after = counts(&admin).await;
+    assert_eq!((after["error_rate_minutes"], after["error_rate_hours"]), (0, 0), "{after:?}");
+    assert_eq!((after["error_groups"], after["alert_silences"]), (0, 0), "{after:?}");
+}
+
+#[tokio::test]
+async fn the_database_itself_tells_when_no_instance_lives() {
+    let test = TestDb::new().await;
+    let admin = test.admin().await;
+    with_pg_cron(&admin).await;
+    let command: String =
+        sqlx::query_scalar("select command from cron.job where name = 'error-tracker-watch'")
+            .fetch_one(&admin)
+            .await
+            .unwrap();
+    let beat =
+        "insert into error_tracker_status (instance_id, name, version, started_at, heartbeat_at)
+                values ($1, 'a', '1', now(), now() - $2)
+                on conflict (instance_id) do update set heartbeat_at = excluded.heartbeat_at";
+    let instance = uuid::Uuid::from_u128(1);
+    // Seconds since the last sign of life, and how many messages there are after the watch looked.
+    for (silent, messages) in [(5, 0), (59, 0), (61, 1), (90, 1), (3, 2), (4, 2), (300, 3)] {
+        let ago = chrono::Duration::seconds(silent);
+        sqlx::query(beat).bind(instance).bind(ago).execute(&admin).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(command.clone())).execute(&admin).await.unwrap();
+        let sent: i64 =
+            sqlx::query_scalar("select count(*) from net.sent").fetch_one(&admin).await.unwrap();
+        assert_eq!(sent, messages, "silent for {silent} s");
+    }
+    let texts: Vec<String> =
+        sqlx::query_scalar("select body ->> 'text' from net.sent order by number")
+            .fetch_all(&admin)
+            .await
+            .unwrap();
+    assert!(texts[0].contains("No error tracker is running"), "{texts:?}");
+    assert!(texts[1].contains("is back"), "{texts:?}");
+}
+
+#[tokio::test]
 async fn errors_that_are_not_counted_or_that_a_rule_needs_stay() {
     let test = TestDb::new().await;
     let (admin, db) = (test.admin().await, daemon_db(&test, true));
