@@ -11,7 +11,10 @@ use crate::{
     config::{Database, Environment, Notify},
     error::Error,
     notify::{Outcome, send_test as send},
-    store::Db,
+    store::{
+        Db,
+        secrets::{Resealed, Secrets},
+    },
 };
 
 /// A secret is at most this long, in bytes.
@@ -22,7 +25,12 @@ const SECRET_LIMIT: u64 = 8 * 1024;
 #[derive(Debug, Args)]
 pub struct SecretArguments {
     /// The channel's name or id.
-    channel: String,
+    #[arg(required_unless_present = "reseal")]
+    channel: Option<String>,
+    /// Read nothing; encrypt all secrets with the first key of CHANNEL_SECRETS_KEY, so that the
+    /// others can be given up.
+    #[arg(long, conflicts_with = "channel")]
+    reseal: bool,
 }
 
 /// Send a marked test message to a channel and say what its receiver answered.
@@ -38,6 +46,9 @@ pub async fn set_secret(
 ) -> Result<(), Error> {
     let (db, notify) = connect(environment)?;
     let parts = wiring::notify_parts(&notify, Clock::system())?;
+    let Some(channel) = arguments.channel else {
+        return reseal(&parts.secrets(&db)?).await;
+    };
     let mut text = String::new();
     std::io::stdin()
         .take(SECRET_LIMIT)
@@ -49,10 +60,24 @@ pub async fn set_secret(
             "standard input is empty; give the secret there, not as an argument",
         ));
     }
-    let channel = parts.channels(&db).find(&arguments.channel).await.map_err(Error::failed)?;
+    let channel = parts.channels(&db).find(&channel).await.map_err(Error::failed)?;
     parts.secrets(&db)?.set(channel.id, &secret).await.map_err(Error::failed)?;
     println!("the secret of channel {:?} is stored", channel.name);
     Ok(())
+}
+
+async fn reseal(secrets: &Secrets) -> Result<(), Error> {
+    let Resealed { renewed, current, unreadable } =
+        secrets.reseal().await.map_err(Error::failed)?;
+    println!("{renewed} secrets encrypted anew, {current} were so before");
+    if unreadable.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = unreadable.iter().map(ToString::to_string).collect();
+    Err(Error::failed(format!(
+        "none of the keys opens the secrets of these channels; set them again: {}",
+        ids.join(", ")
+    )))
 }
 
 pub async fn send_test(arguments: TestArguments, environment: &Environment) -> Result<(), Error> {

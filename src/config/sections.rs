@@ -7,7 +7,10 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use url::Url;
 
-use super::{Reader, urls, variables as var};
+use super::{
+    Reader, urls,
+    variables::{self as var, Variable},
+};
 use crate::model::Span;
 
 /// How to reach Postgres.
@@ -163,24 +166,8 @@ pub struct Notify {
 impl Notify {
     /// Reads the variables of notification.
     pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let channel_key = reader.text(&var::CHANNEL_SECRETS_KEY);
-        if let Some(key) = &channel_key
-            && BASE64_STANDARD.decode(key).map(|bytes| bytes.len()) != Ok(32)
-        {
-            reader.problem(
-                &var::CHANNEL_SECRETS_KEY,
-                "must be 32 bytes in base64, as from openssl rand -base64 32",
-            );
-        }
-        let links_key = reader.text(&var::LINKS_KEY);
-        if let Some(key) = &links_key
-            && BASE64_STANDARD.decode(key).map(|bytes| bytes.len()) != Ok(32)
-        {
-            reader.problem(
-                &var::LINKS_KEY,
-                "must be 32 bytes in base64, as from openssl rand -base64 32",
-            );
-        }
+        let channel_key = keys(reader, &var::CHANNEL_SECRETS_KEY);
+        let links_key = keys(reader, &var::LINKS_KEY);
         let public_url = urls::address(reader, &var::PUBLIC_URL, ("http", "https"));
         if links_key.is_some() && public_url.is_none() {
             reader.required(&var::PUBLIC_URL);
@@ -197,9 +184,9 @@ impl Notify {
             reader.problem(&var::SMTP_FROM, "must be a mail address, with or without a name");
         }
         Some(Self {
-            channel_key: channel_key.map(SecretString::from),
+            channel_key,
             public_url,
-            links_key: links_key.map(SecretString::from),
+            links_key,
             slack_signing_secret: reader.text(&var::SLACK_SIGNING_SECRET).map(SecretString::from),
             smtp_url: smtp_url.map(|url| url.to_string().into()),
             smtp_from,
@@ -210,6 +197,16 @@ impl Notify {
             allow_plaintext: reader.allows_plaintext(),
         })
     }
+}
+
+/// One key of 32 bytes in base64, or several separated by commas.
+fn keys(reader: &mut Reader<'_>, variable: &'static Variable) -> Option<SecretString> {
+    let text = reader.text(variable)?;
+    let has_32_bytes = |key: &str| BASE64_STANDARD.decode(key.trim()).is_ok_and(|k| k.len() == 32);
+    if !text.split(',').all(has_32_bytes) {
+        reader.problem(variable, "must be 32 bytes in base64, as from openssl rand -base64 32");
+    }
+    Some(SecretString::from(text))
 }
 
 /// `smtp://…?tls=required` begins in plain text but never sends a word of it before STARTTLS.

@@ -50,10 +50,10 @@ variables! {
     #[secret] SUPABASE_SIGNING_KEY: "instead of SUPABASE_JWT_SECRET: a private ES256 or RS256 key, as JWK or PEM, or the path of a file with one";
     SUPABASE_SIGNING_KEY_ID: "key id (kid) of SUPABASE_SIGNING_KEY where a PEM does not carry one";
     #[secret] SUPABASE_SERVICE_ROLE_KEY: "last resort where there is neither secret nor signing key; has wider rights than the daemon needs";
-    #[secret] CHANNEL_SECRETS_KEY: "32 random bytes in base64 that encrypt the channels' secrets, as from openssl rand -base64 32";
+    #[secret] CHANNEL_SECRETS_KEY: "32 random bytes in base64 that encrypt the channels' secrets, as from openssl rand -base64 32; while it is replaced, the new one, a comma and the old one";
     PUBLIC_URL: "address at which people reach this daemon's /api, for links in mail, as in https://errors.example.com";
-    #[secret] LINKS_KEY: "32 random bytes in base64 that sign the links in mail by which people acknowledge and silence, as from openssl rand -base64 32";
-    #[secret] SLACK_SIGNING_SECRET: "signing secret of the Slack app whose interactivity is sent to PUBLIC_URL/api/slack/interactivity; gives messages buttons";
+    #[secret] LINKS_KEY: "32 random bytes in base64 that sign the links in mail by which people acknowledge and silence, as from openssl rand -base64 32; while it is replaced, the new one, a comma and the old one";
+    #[secret] SLACK_SIGNING_SECRET: "signing secret of the Slack app whose interactivity is sent to PUBLIC_URL/api/slack/interactivity; gives messages buttons; while it is replaced, the new one, a comma and the old one";
     #[secret] SMTP_URL: "mail server, as in smtps://user:password@host:465, or smtp://user:password@host:587?tls=required";
     SMTP_FROM: "sender of alert mail, as in MeshHook alerts <alerts@example.com>";
     SLACK_API_URL = "https://slack.com/api": "where Slack's Web API is, for channels with a bot token";

@@ -67,7 +67,8 @@ pub enum LinkError {
 /// Makes and reads links.
 #[derive(Clone)]
 pub struct Links {
-    key: hmac::Key,
+    /// The first one signs, and each of them is good for reading.
+    keys: Vec<hmac::Key>,
     base: Url,
 }
 
@@ -94,11 +95,22 @@ impl LinkAction {
 
 impl Links {
     /// Links below `base`, the address at which `/api` is reached, signed with a key of 32 bytes in
-    /// base64; none where the key is something else.
+    /// base64. Behind a comma may stand former keys, whose links still work; none where a key is
+    /// something else.
     #[must_use]
-    pub fn new(key: &SecretString, base: Url) -> Option<Self> {
-        let bytes = STANDARD.decode(key.expose_secret()).ok().filter(|key| key.len() == 32)?;
-        Some(Self { key: hmac::Key::new(hmac::HMAC_SHA256, &bytes), base })
+    pub fn new(keys: &SecretString, base: Url) -> Option<Self> {
+        let key = |text: &str| {
+            let bytes = STANDARD.decode(text.trim()).ok().filter(|key| key.len() == 32)?;
+            Some(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
+        };
+        let keys = keys.expose_secret().split(',').map(key).collect::<Option<Vec<_>>>()?;
+        Some(Self { keys, base })
+    }
+
+    /// The tag of a payload, by the key that is in force.
+    fn tag(&self, payload: &str) -> String {
+        let tag = self.keys.first().map(|key| hmac::sign(key, &signed(payload)));
+        tag.map(|tag| URL_SAFE_NO_PAD.encode(tag)).unwrap_or_default()
     }
 
     /// The address of a link that was sent with news of `at` to these people.
@@ -115,7 +127,7 @@ impl Links {
         let expires = (at + LINK_LIFE).micros() / 1_000_000;
         let claims = LinkClaims { incident, action, recipients, expires };
         let payload = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&claims).unwrap_or_default());
-        let tag = URL_SAFE_NO_PAD.encode(hmac::sign(&self.key, &signed(&payload)).as_ref());
+        let tag = self.tag(&payload);
         format!("{}/api/links/{payload}.{tag}", self.base.as_str().trim_end_matches('/'))
     }
 
@@ -126,7 +138,9 @@ impl Links {
     pub fn read(&self, token: &str, now: Timestamp) -> Result<LinkClaims, LinkError> {
         let (payload, tag) = token.split_once('.').ok_or(LinkError::NotGenuine)?;
         let tag = URL_SAFE_NO_PAD.decode(tag).map_err(|_| LinkError::NotGenuine)?;
-        hmac::verify(&self.key, &signed(payload), &tag).map_err(|_| LinkError::NotGenuine)?;
+        if !self.keys.iter().any(|key| hmac::verify(key, &signed(payload), &tag).is_ok()) {
+            return Err(LinkError::NotGenuine);
+        }
         let claims: LinkClaims = URL_SAFE_NO_PAD
             .decode(payload)
             .ok()

@@ -16,15 +16,19 @@ use super::{Db, StoreError, pool::within};
 /// How long the database may take to answer.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// The key that channel secrets are encrypted with (AES-256-GCM); kept in the daemon's environment.
+/// The key that channel secrets are encrypted with (AES-256-GCM), and former ones that only decrypt
+/// until everything is encrypted anew; kept in the daemon's environment.
 #[derive(Clone)]
-pub struct ChannelKey(Arc<LessSafeKey>);
+pub struct ChannelKey {
+    /// The first one encrypts.
+    keys: Arc<[LessSafeKey]>,
+}
 
 /// Why a secret cannot be stored or read.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The key's text is not 32 bytes in base64.
-    #[error("the channel key must be 32 bytes in base64; make one with: openssl rand -base64 32")]
+    #[error("each channel key must be 32 bytes in base64; make one with: openssl rand -base64 32")]
     BadKey,
     /// The secret was encrypted with another key or for another channel, or was changed.
     #[error(
@@ -50,15 +54,19 @@ pub enum SecretError {
 }
 
 impl ChannelKey {
-    /// Reads 32 bytes in base64 (standard alphabet, with padding).
+    /// Reads keys of 32 bytes in base64 (standard alphabet, with padding), separated by commas: the
+    /// first encrypts, and all of them decrypt.
     ///
     /// # Errors
     /// [`SecretError::BadKey`] for anything else.
     pub fn from_base64(text: &SecretString) -> Result<Self, SecretError> {
-        let bytes =
-            STANDARD.decode(text.expose_secret().trim()).map_err(|_| SecretError::BadKey)?;
-        let key = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| SecretError::BadKey)?;
-        Ok(Self(Arc::new(LessSafeKey::new(key))))
+        let key = |text: &str| {
+            let bytes = STANDARD.decode(text.trim()).map_err(|_| SecretError::BadKey)?;
+            let key = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| SecretError::BadKey)?;
+            Ok(LessSafeKey::new(key))
+        };
+        let keys = text.expose_secret().split(',').map(key).collect::<Result<_, SecretError>>()?;
+        Ok(Self { keys })
     }
 
     /// Encrypts `plaintext` for one channel; the result fits no other.
@@ -69,7 +77,9 @@ impl ChannelKey {
         let mut nonce = [0; NONCE_LEN];
         rand::fill(&mut nonce).map_err(|_| SecretError::Encrypt)?;
         let mut ciphertext = plaintext.as_bytes().to_vec();
-        self.0
+        self.keys
+            .first()
+            .ok_or(SecretError::BadKey)?
             .seal_in_place_append_tag(
                 Nonce::assume_unique_for_key(nonce),
                 Aad::from(channel_id.as_bytes()),
@@ -84,15 +94,34 @@ impl ChannelKey {
     /// # Errors
     /// [`SecretError::WrongKey`] where key or channel differ or a byte was changed.
     pub fn open(&self, channel_id: Uuid, sealed: &Sealed) -> Result<SecretString, SecretError> {
-        let nonce =
-            Nonce::try_assume_unique_for_key(&sealed.nonce).map_err(|_| SecretError::WrongKey)?;
-        let mut buffer = sealed.ciphertext.clone();
-        let plaintext = self
-            .0
-            .open_in_place(nonce, Aad::from(channel_id.as_bytes()), &mut buffer)
-            .map_err(|_| SecretError::WrongKey)?;
-        let text = std::str::from_utf8(plaintext).map_err(|_| SecretError::NotText)?;
-        Ok(SecretString::from(text))
+        self.open_with(channel_id, sealed).map(|(secret, _)| secret)
+    }
+
+    /// The secret, and the place in the list of the key that opened it.
+    fn open_with(
+        &self,
+        channel_id: Uuid,
+        sealed: &Sealed,
+    ) -> Result<(SecretString, usize), SecretError> {
+        for (place, key) in self.keys.iter().enumerate() {
+            let nonce = Nonce::try_assume_unique_for_key(&sealed.nonce)
+                .map_err(|_| SecretError::WrongKey)?;
+            let mut buffer = sealed.ciphertext.clone();
+            let aad = Aad::from(channel_id.as_bytes());
+            if let Ok(plaintext) = key.open_in_place(nonce, aad, &mut buffer) {
+                let text = std::str::from_utf8(plaintext).map_err(|_| SecretError::NotText)?;
+                return Ok((SecretString::from(text), place));
+            }
+        }
+        Err(SecretError::WrongKey)
+    }
+
+    /// `sealed`, encrypted anew with the first key; none where it is that already.
+    fn renewed(&self, channel_id: Uuid, sealed: &Sealed) -> Result<Option<Sealed>, SecretError> {
+        match self.open_with(channel_id, sealed)? {
+            (_, 0) => Ok(None),
+            (secret, _) => self.seal(channel_id, secret.expose_secret()).map(Some),
+        }
     }
 }
 
@@ -109,6 +138,17 @@ pub struct Sealed {
     pub nonce: Vec<u8>,
     /// Ciphertext followed by the 16-byte tag.
     pub ciphertext: Vec<u8>,
+}
+
+/// What [`Secrets::reseal`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resealed {
+    /// Secrets that were encrypted anew with the first key.
+    pub renewed: usize,
+    /// Secrets that had been encrypted with it before.
+    pub current: usize,
+    /// Channels whose secret none of the keys opens; they are left as they are.
+    pub unreadable: Vec<Uuid>,
 }
 
 /// The table of channel secrets.
@@ -190,6 +230,58 @@ impl Secrets {
         .ok_or(SecretError::Missing)?;
         self.key.open(channel_id, &sealed)
     }
+
+    /// Encrypts every secret with the first of the keys, so that the others can be given up.
+    ///
+    /// # Errors
+    /// Where the database cannot be asked; what was encrypted anew stays so, and all of it still opens.
+    pub async fn reseal(&self) -> Result<Resealed, SecretError> {
+        let rows = within("read the channels' secrets", TIME_LIMIT, async {
+            let mut link = self.db.link().await?;
+            let rows = link
+                .query(include_str!("../../sql/channel_secrets_all.sql"))
+                .fetch_all(link.connection())
+                .await?;
+            link.commit().await?;
+            let sealed = |row: &PgRow| -> Result<(Uuid, Sealed), sqlx::Error> {
+                let sealed = Sealed { nonce: row.try_get(1)?, ciphertext: row.try_get(2)? };
+                Ok((row.try_get(0)?, sealed))
+            };
+            Ok(rows.iter().map(sealed).collect::<Result<Vec<_>, _>>()?)
+        })
+        .await?;
+        let mut resealed = Resealed::default();
+        for (channel, sealed) in rows {
+            match self.key.renewed(channel, &sealed) {
+                Ok(None) => resealed.current += 1,
+                Ok(Some(renewed)) => {
+                    self.replace(channel, &sealed, renewed).await?;
+                    resealed.renewed += 1;
+                }
+                Err(SecretError::WrongKey | SecretError::NotText) => {
+                    resealed.unreadable.push(channel);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(resealed)
+    }
+
+    /// Puts a secret in the place of another, unless somebody has set a new one meanwhile.
+    async fn replace(&self, channel: Uuid, old: &Sealed, new: Sealed) -> Result<(), SecretError> {
+        let replaced = within("encrypt a channel's secret anew", TIME_LIMIT, async {
+            let mut link = self.db.link().await?;
+            link.query(include_str!("../../sql/channel_secret_replace.sql"))
+                .bind(channel)
+                .bind(&old.nonce)
+                .bind(new.nonce)
+                .bind(new.ciphertext)
+                .execute(link.connection())
+                .await?;
+            Ok(link.commit().await?)
+        });
+        Ok(replaced.await?)
+    }
 }
 
 #[cfg(test)]
@@ -219,6 +311,20 @@ mod tests {
             wrong(key(1).open(channel, &changed));
         }
         wrong(key(1).open(channel, &Sealed { nonce: vec![1; 5], ..sealed }));
+    }
+
+    #[test]
+    fn a_former_key_opens_until_everything_is_sealed_anew() {
+        let both = format!("{}, {}", STANDARD.encode([2; 32]), STANDARD.encode([1; 32]));
+        let both = ChannelKey::from_base64(&both.into()).expect("two keys");
+        let channel = Uuid::from_u128(1);
+        let old = key(1).seal(channel, "secret").expect("sealed");
+        assert_eq!(both.open(channel, &old).expect("opened").expose_secret(), "secret");
+        let renewed = both.renewed(channel, &old).expect("opened").expect("sealed anew");
+        assert_eq!(key(2).open(channel, &renewed).expect("opened").expose_secret(), "secret");
+        assert_eq!(both.renewed(channel, &renewed).expect("opened"), None);
+        let foreign = key(3).seal(channel, "secret").expect("sealed");
+        assert!(matches!(both.renewed(channel, &foreign), Err(SecretError::WrongKey)));
     }
 
     #[test]

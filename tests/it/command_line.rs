@@ -4,6 +4,7 @@ mod check;
 mod history;
 mod smoke;
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -277,6 +278,27 @@ async fn a_secret_is_stored_and_a_test_message_reaches_its_channel() {
     stack.slack.script([meshhook_errors::sinks::Answer::new(404, "no_service")]);
     let output = run(&variables, &["send-test", "ops"], "").await;
     assert!(output.status == 1 && output.err.contains("refused"), "{output:?}");
+    // A new key takes over from the old one without a moment in which a message could not go out.
+    let (old, new) = (&variables["CHANNEL_SECRETS_KEY"], BASE64_STANDARD.encode([9; 32]));
+    let with_key = |key: &str| {
+        let mut variables = variables.clone();
+        variables.insert("CHANNEL_SECRETS_KEY".to_owned(), key.to_owned());
+        variables
+    };
+    let both = with_key(&format!("{new},{old}"));
+    let output = run(&with_key(&new), &["secret", "--reseal"], "").await;
+    assert!(output.status == 1 && output.err.contains("set them again"), "{output:?}");
+    for (key, status) in [(&both, 0), (&with_key(old), 0), (&with_key(&new), 1)] {
+        assert_eq!(run(key, &["send-test", "ops"], "").await.status, status);
+    }
+    let output = run(&both, &["secret", "--reseal"], "").await;
+    assert!(output.status == 0 && output.out.contains("encrypted anew, 0 were"), "{output:?}");
+    for (key, status) in [(&both, 0), (&with_key(old), 1), (&with_key(&new), 0)] {
+        assert_eq!(run(key, &["send-test", "ops"], "").await.status, status);
+    }
+    let output = run(&both, &["secret", "--reseal"], "").await;
+    assert!(output.out.starts_with("0 secrets encrypted anew"), "{output:?}");
+
     let output = run(&variables, &["send-test", "nobody"], "").await;
     assert!(output.status == 1 && output.err.contains("nobody"), "{output:?}");
     let mut keyless = variables.clone();
