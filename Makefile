@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 NODE_MIN := 20
 
-.PHONY: help setup dev smoke screenshots test test-e2e campaign soak bench bench-scale fmt lint doc deny clean
+.PHONY: help setup dev smoke screenshots test test-e2e campaign soak bench bench-e2e bench-scale bench-page fmt lint doc deny clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,13 +33,24 @@ campaign: setup ## Of these, kills, takeovers and misbehaving servers: about 5 m
 soak: setup ## Writers, faults, kills and takeovers for SOAK_MINUTES minutes (10); the last line is the balance as JSON.
 	@cargo test --quiet -p meshhook-errors --test soak
 
-bench: setup ## Benchmarks in release mode: engine, frames, ledger, inserts, capture, masking, classification.
+bench: setup ## Benchmarks in release mode against their budgets: one table, also as target/bench/summary.json.
 	cargo bench --workspace --exclude meshhook-errors
-	cargo bench -p meshhook-errors --bench engine --bench frames --bench ledger --bench insert
+	cargo bench -p meshhook-errors --bench engine --bench frames --bench ledger --bench insert --bench feed --bench memory
 	cd packages/error-reporter && node bench/capture.js
+	@cargo bench --quiet -p meshhook-errors --bench report
+
+bench-e2e: setup ## From insert to Slack and mail at 1 to 5,000 inserts/s, Realtime healthy, dead, black-holed; some minutes.
+	cargo bench -p meshhook-errors --bench e2e
+	@cargo bench --quiet -p meshhook-errors --bench report
 
 bench-scale: setup ## What the dashboard asks of BENCH_ROWS errors (10,000,000), with plans in target/bench/plans; needs 10 GB and minutes.
 	cargo bench -p meshhook-errors --bench scale
+	@cargo bench --quiet -p meshhook-errors --bench report
+
+bench-page: setup ## The overview in Chromium over the database that bench-scale left in the folder BENCH_DATA.
+	cargo build --release -p meshhook-errors -p supabase-local
+	cd dashboard && node scripts/prepare.mjs install && npx vite build --logLevel warn && node scripts/bench-page.mjs
+	@cargo bench --quiet -p meshhook-errors --bench report
 
 fmt: ## Format the code.
 	cargo fmt --all

@@ -1,24 +1,33 @@
-//! Decoded events through the engine, at 10, 1,000 and 10,000 rules, where an event concerns five.
+//! Decoded events through the engine, at 10 to 100,000 rules and 1 to 1,000,000 active groups, where an
+//! event concerns five rules.
 //!
 //! Budget: at least 1,000,000 events a second at 10,000 rules on one core, and at most 1.5 times the
-//! cost of 10 rules. `cargo bench --bench engine` prints the time of one event.
+//! cost of 10 rules. The nearest honest limit is one look-up per rule shape in a hash map: the engine
+//! cannot know what an event concerns for less.
 
-use std::hint::black_box;
+use std::{collections::HashMap, hint::black_box};
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group};
 use meshhook_errors::{
-    engine::{Engine, Input, Rates, batch},
+    engine::{Engine, Input, Limits, Rates, batch},
     model::{
         ErrorEvent, Filter, GroupField, Metric, NoData, Rule, Severity, Source, Span, Timestamp,
         Transition, TypePattern,
     },
 };
+use rustc_hash::FxHashMap;
 use uuid::Uuid;
+
+mod summary;
+
+use summary::{Line, Summary, criterion::nanoseconds};
 
 const START: Timestamp = Timestamp::from_secs(1_728_000_000);
 /// Events a step of the benchmark feeds; enough to reach every project at random.
 const EVENTS: usize = 4_096;
 const RULES_PER_PROJECT: usize = 5;
+const RULES: [usize; 4] = [10, 1_000, 10_000, 100_000];
+const GROUPS: [usize; 3] = [1, 10_000, 1_000_000];
 
 /// A fixed sequence that looks random, so that runs can be compared.
 struct Lcg(u64);
@@ -150,7 +159,7 @@ fn step(c: &mut Criterion) {
     let mut group = c.benchmark_group("step");
     group.throughput(Throughput::Elements(EVENTS as u64));
     for (name, threshold) in [("quiet", 1e12), ("firing", 1.0)] {
-        for count in [10, 1_000, 10_000] {
+        for count in RULES {
             let mut engine = engine_with(rules(count, threshold));
             let mut stream = Stream::new(count);
             stream.feed(&mut engine);
@@ -160,6 +169,72 @@ fn step(c: &mut Criterion) {
                 b.iter(|| black_box(stream.feed(&mut engine)));
             });
         }
+    }
+    for count in RULES {
+        let (tables, asked) = tables(count);
+        group.bench_function(format!("look-ups only/{count} rules"), |b| {
+            b.iter(|| {
+                let mut found = 0;
+                for keys in &asked {
+                    for (table, key) in tables.iter().zip(keys) {
+                        found += table.get(key).map_or(0, |slot| u64::from(*slot));
+                    }
+                }
+                found
+            });
+        });
+    }
+    group.finish();
+}
+
+/// One value of each fixed field, as one rule shape asks for it.
+type Key = (Uuid, u32, u32);
+type Keys = [Key; RULES_PER_PROJECT];
+
+/// A hash map for each of the five shapes, and what each event asks them.
+fn tables(rules: usize) -> (Vec<FxHashMap<Key, u32>>, Vec<Keys>) {
+    let keys = |project| std::array::from_fn(|shape| (uuid(2, project), 7, shape as u32));
+    let mut tables = vec![HashMap::default(); RULES_PER_PROJECT];
+    for project in 0..rules / RULES_PER_PROJECT {
+        for (table, key) in tables.iter_mut().zip::<Keys>(keys(project)) {
+            table.insert(key, project as u32);
+        }
+    }
+    let mut random = Lcg(42);
+    let asked = (0..EVENTS).map(|_| keys(random.next(rules / RULES_PER_PROJECT))).collect();
+    (tables, asked)
+}
+
+/// One rule by fingerprint whose windows hold so many groups; each event hits one of them at random.
+fn active_groups(c: &mut Criterion) {
+    let mut group = c.benchmark_group("groups");
+    group.throughput(Throughput::Elements(EVENTS as u64));
+    for count in GROUPS {
+        let limits = Limits { groups_per_rule: u32::MAX, groups: usize::MAX };
+        let mut engine = Engine::with_limits(limits);
+        engine.step(START, Input::Rules(rules(1, 1e12)), &mut Vec::new());
+        let mut stream = Stream::new(RULES_PER_PROJECT);
+        let fingerprint = |n| Uuid::from_u64_pair(n as u64, 4);
+        for first in (0..count).step_by(EVENTS) {
+            let ids = first..(first + EVENTS).min(count);
+            stream.ids = ids.map(|n| (uuid(2, 0), uuid(1, 0), fingerprint(n))).collect();
+            stream.feed(&mut engine);
+        }
+        assert_eq!(engine.stats().groups, count, "each fingerprint is a group");
+        let mut random = Lcg(43);
+        group.bench_function(format!("{count} active"), |b| {
+            b.iter_batched(
+                || {
+                    let next = |_| (uuid(2, 0), uuid(1, 0), fingerprint(random.next(count)));
+                    (0..EVENTS).map(next).collect()
+                },
+                |ids| {
+                    stream.ids = ids;
+                    stream.feed(&mut engine)
+                },
+                BatchSize::LargeInput,
+            );
+        });
     }
     group.finish();
 }
@@ -195,5 +270,52 @@ fn others(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, step, others);
-criterion_main!(benches);
+/// Budgets are about events, criterion's figures about [`EVENTS`] of them.
+fn report() {
+    let per_event = |path: &[&str]| nanoseconds(path).map(|time| time / EVENTS as f64);
+    let mut summary = Summary::new("engine");
+    let mut of_ten = None;
+    for rules in RULES {
+        let time = |kind| per_event(&["step", &format!("{kind}/{rules} rules")]);
+        let (Some(quiet), Some(limit)) = (time("quiet"), time("look-ups only")) else { continue };
+        let ratio = quiet / *of_ten.get_or_insert(quiet);
+        let line = Line::new(format!("events, {rules} rules"), "/s", 1e9 / quiet);
+        let line = line.limit(quiet / limit);
+        summary.add(if rules == 10_000 { line.at_least(1e6) } else { line });
+        if rules == 10_000 {
+            summary.add(Line::new("10,000 rules against 10", "×", ratio).at_most(1.5));
+        }
+        if let Some(firing) = time("firing") {
+            let name = format!("events, {rules} rules, incidents open");
+            summary.add(Line::new(name, "/s", 1e9 / firing).limit(firing / limit));
+        }
+    }
+    for groups in GROUPS {
+        if let Some(time) = per_event(&["groups", &format!("{groups} active")]) {
+            summary.add(Line::new(format!("events, {groups} active groups"), "/s", 1e9 / time));
+        }
+    }
+    for (name, unit, scale) in
+        [("10,000 new rules", "ms", 1e6), ("10,000 unchanged rules", "ms", 1e6)]
+    {
+        if let Some(time) = nanoseconds(&["others", name]) {
+            summary.add(Line::new(name, unit, time / scale));
+        }
+    }
+    if let Some(time) = per_event(&["others", "live rates, 2,000 projects"]) {
+        summary.add(Line::new("live rates, 2,000 projects", "ns", time));
+    }
+    if let Some(time) = per_event(&["others", "batch of 100 rules"]) {
+        summary.add(Line::new("back-test, 100 rules", "ns/row", time));
+    }
+    summary.write();
+}
+
+criterion_group!(benches, step, active_groups, others);
+
+fn main() {
+    benches();
+    if summary::measuring() {
+        report();
+    }
+}

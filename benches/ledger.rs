@@ -3,11 +3,15 @@
 
 use std::hint::black_box;
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group};
 use meshhook_errors::{
     feed::ledger::Ledger,
     model::{RangeSet, Timestamp},
 };
+
+mod summary;
+
+use summary::{Line, Summary, criterion::nanoseconds};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const ROWS: i64 = 100_000;
@@ -74,4 +78,25 @@ fn holes(criterion: &mut Criterion) {
 }
 
 criterion_group!(benches, rows, holes);
-criterion_main!(benches);
+
+fn report() {
+    let mut summary = Summary::new("ledger");
+    for name in ["in order", "out of order", "repeated, 10,000 holes"] {
+        if let Some(time) = nanoseconds(&["ledger/rows", name]) {
+            summary.add(Line::new(format!("rows {name}"), "ns", time / ROWS as f64));
+        }
+    }
+    for name in ["stamp and prove", "list what is missing", "take out what is to be saved"] {
+        if let Some(time) = nanoseconds(&["ledger/10,000 holes", name]) {
+            summary.add(Line::new(format!("10,000 holes: {name}"), "µs", time / 1e3));
+        }
+    }
+    summary.write();
+}
+
+fn main() {
+    benches();
+    if summary::measuring() {
+        report();
+    }
+}

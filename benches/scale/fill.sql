@@ -1,7 +1,10 @@
 -- Fills an empty project with $ROWS errors over $DAYS days, as a busy one would have them: a few groups
 -- make most of the errors, days have their hours, and some hours are bad. The trigger is off, because
--- it would draw the time of arrival; rollups, groups and checkpoint are made from the rows themselves.
+-- it would draw the time of arrival; rollups, groups and checkpoint are made from the rows
+-- themselves, in the order of time, as they would have come.
+-- Foreign keys hold by construction, and are not looked up for millions of rows.
 
+set session_replication_role = replica;
 select setseed(0.42);
 
 insert into public.projects (id, owner, name)
@@ -27,7 +30,6 @@ select n, w.project_id, w.id as workflow_id, source, error_type, severity, messa
 alter table kind add primary key (n);
 analyze kind;
 
-alter table public.error_metrics disable trigger user;
 drop index public.idx_error_metrics_timestamp, public.idx_error_metrics_project_id_timestamp,
   public.idx_error_metrics_fingerprint_timestamp, public.idx_error_metrics_workflow_id_timestamp;
 
@@ -52,14 +54,23 @@ create index idx_error_metrics_project_id_timestamp on public.error_metrics (pro
 create index idx_error_metrics_fingerprint_timestamp on public.error_metrics (fingerprint, "timestamp" desc);
 create index idx_error_metrics_workflow_id_timestamp
   on public.error_metrics (workflow_id, "timestamp" desc) where workflow_id is not null;
-alter table public.error_metrics enable trigger user;
 
 insert into public.error_rate_minutes (bucket, project_id, workflow_id, source, error_type, severity, count)
 select date_trunc('minute', "timestamp", 'UTC'), project_id, workflow_id, source, error_type, severity, count(*)
-  from public.error_metrics group by 1, 2, 3, 4, 5, 6;
+  from public.error_metrics group by 1, 2, 3, 4, 5, 6 order by 1;
 insert into public.error_rate_hours (bucket, project_id, workflow_id, source, error_type, severity, count)
 select date_trunc('hour', bucket, 'UTC'), project_id, workflow_id, source, error_type, severity, sum(count)
-  from public.error_rate_minutes group by 1, 2, 3, 4, 5, 6;
+  from public.error_rate_minutes group by 1, 2, 3, 4, 5, 6 order by 1;
+insert into public.error_group_hours (bucket, project_id, workflow_id, fingerprint, source, error_type, severity, count)
+select date_trunc('hour', "timestamp", 'UTC'), project_id, workflow_id, fingerprint, min(source), min(error_type), severity, count(*)
+  from public.error_metrics group by 1, 2, 3, 4, severity order by 1;
+insert into error_tracking.rate_sums (kind, bucket, project_id, key, severity, count)
+select d.kind, d.starts, c.project_id, d.key, c.severity, sum(c.count)
+  from public.error_rate_hours c cross join lateral error_tracking.sums_of(c.bucket, c.source, c.error_type, c.workflow_id) d
+ group by 1, 2, 3, 4, 5 order by 1, 2;
+insert into error_tracking.group_days (bucket, project_id, workflow_id, fingerprint, source, error_type, severity, count)
+select error_tracking.day_of(bucket), project_id, workflow_id, fingerprint, min(source), min(error_type), severity, sum(count)
+  from public.error_group_hours group by 1, 2, 3, 4, severity order by 1;
 insert into public.error_groups (project_id, fingerprint, title, source, error_type, worst_severity, first_seen, last_seen,
   count, sample_error_id)
 select e.project_id, e.fingerprint, min(e.message), min(e.source), min(e.error_type), max(e.severity), min(e."timestamp"),
@@ -72,9 +83,31 @@ select gen_random_uuid(), w.project_id, w.id, case when random() < 0.05 then 'fa
   from generate_series(1, greatest(1, $ROWS / 10)) r
   join public.workflow_definitions w on w.id = md5('workflow ' || 1 + r % 200)::uuid;
 
+-- Each project has rules, incidents that came and went, and a few that are open.
+insert into public.alert_rules (rule_id, project_id, name, metric, window_seconds, warning, critical, group_by)
+select md5('rule ' || n)::uuid, md5('project ' || 1 + n % 20)::uuid, 'Rule ' || n, 'count', 300, 50, 500, '{fingerprint}'
+  from generate_series(1, 200) n;
+insert into public.alert_incidents (incident_id, rule_id, rule_name, project_id, group_key, state, level, peak_level, started_at,
+  fired_at, resolved_at, value, threshold, peak)
+select md5('incident ' || n)::uuid, r.rule_id, r.name, r.project_id,
+       jsonb_build_object('fingerprint', md5('fingerprint ' || n))::text, case when n % 400 = 0 then 'firing' else 'resolved' end,
+       'warning', 'critical', at, at, case when n % 400 <> 0 then at + interval '10 minutes' end, 60, 50, 600
+  from (select n, now() - interval '$DAYS days' * random() as at from generate_series(1, greatest(20, $ROWS / 500)) n) i
+  join public.alert_rules r on r.rule_id = md5('rule ' || 1 + n % 200)::uuid;
+insert into public.alert_incident_events (incident_id, project_id, at, kind, level, value, threshold)
+select i.incident_id, i.project_id, e.at, e.kind, 'warning', 60, 50
+  from public.alert_incidents i
+ cross join lateral (values (i.started_at, 'firing'), (i.resolved_at, 'resolved')) e (at, kind) where e.at is not null;
+
 update error_tracking.checkpoint set accounted = int8multirange(int8range(1, $ROWS + 1));
 select setval('error_tracking.error_metrics_seq', $ROWS);
+-- The two who ask; `make bench-page` signs in as the first.
+insert into auth.users (id, aud, role, email, encrypted_password, email_confirmed_at, raw_app_meta_data, raw_user_meta_data)
+select md5(name)::uuid, 'authenticated', 'authenticated', name || '@example.com',
+       extensions.crypt('meshhook-demo', extensions.gen_salt('bf', 6)), now(), '{}', '{}'
+  from (values ('admin'), ('viewer')) u (name);
 insert into public.error_access (user_id, project_id, role) values (md5('admin')::uuid, null, 'admin');
 insert into public.error_access (user_id, project_id, role) values (md5('viewer')::uuid, md5('project 1')::uuid, 'viewer');
 insert into public.error_tracker_status (instance_id, name, version, leader, socket, started_at, heartbeat_at, complete_through)
 values (gen_random_uuid(), 'bench', '0', true, 'subscribed', now(), now(), now());
+set session_replication_role = origin;

@@ -104,6 +104,11 @@ impl Process {
         format!("http://{}", self.address)
     }
 
+    /// Its number, by which the operating system knows it.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         text(&self.log)
@@ -134,7 +139,7 @@ impl Process {
 
     /// Sends a signal, such as `TERM`.
     pub async fn signal(&self, name: &str) {
-        let id = self.child.id().expect("it runs").to_string();
+        let id = self.id().to_string();
         let sent = Command::new("kill").args([&format!("-{name}"), &id]).status().await;
         assert!(sent.expect("kill runs").success());
     }
