@@ -5,6 +5,11 @@ import { createClient } from '$lib/supabase.js';
 
 /** @typedef {import('@supabase/supabase-js').SupabaseClient} SupabaseClient */
 
+/** How long Supabase may take to answer. */
+const LIMIT = 15_000;
+/** The tracker may first wait for its turn, then for a back-test or somebody's webhook. */
+const TRACKER_LIMIT = 30_000;
+
 /** A call that failed, in words for people. */
 export class ApiError extends Error {
 	/**
@@ -39,20 +44,58 @@ export function supabase() {
 }
 
 /**
- * The data of a query, or an ApiError. Use it as `await rows(supabase().from('x').select('y'))`.
+ * The data of a query, or an ApiError; no later than after 15 seconds. Use it as
+ * `await rows(supabase().from('x').select('y'), { signal })`.
  * @template T
- * @param {PromiseLike<{ data: T | null, error: any, status?: number }>} query
+ * @param {PromiseLike<{ data: T | null, error: any, status?: number }> & { abortSignal?: (signal: AbortSignal) => unknown }} query
+ * @param {{ signal?: AbortSignal }} [options]
  * @returns {Promise<T>}
  */
-export async function rows(query) {
-	let answer;
-	try {
-		answer = await query;
-	} catch (error) {
-		throw unreachable(error);
-	}
+export async function rows(query, { signal } = {}) {
+	const answer = await within(LIMIT, signal, 'The server takes too long to answer.', (limited) => {
+		query.abortSignal?.(limited);
+		return query;
+	});
 	if (answer.error) throw databaseError(answer.error, answer.status);
 	return /** @type {T} */ (answer.data);
+}
+
+/**
+ * Does something that ends when its time is over, or when it is called off. The work gets a signal,
+ * but is not trusted to heed it: a lost connection may leave a promise that never settles.
+ * @template T
+ * @param {number} limit In milliseconds.
+ * @param {AbortSignal | undefined} signal
+ * @param {string} late What is said when the time is over.
+ * @param {(signal: AbortSignal) => PromiseLike<T>} work
+ * @param {string} [gone] What is said when it failed on the way.
+ * @returns {Promise<T>}
+ */
+async function within(limit, signal, late, work, gone) {
+	if (signal?.aborted) throw aborted();
+	const running = new AbortController();
+	/** @type {(reason: ApiError) => void} */
+	let end = () => {};
+	/** @type {Promise<never>} */
+	const ended = new Promise((_, reject) => {
+		end = (reason) => {
+			reject(reason);
+			running.abort();
+		};
+	});
+	const callOff = () => end(aborted());
+	const timer = setTimeout(() => end(new ApiError(late)), limit);
+	signal?.addEventListener('abort', callOff, { once: true });
+	try {
+		// What fails on the way says so in its own words; what was ended says why it was.
+		const done = Promise.resolve(work(running.signal)).catch((error) => {
+			throw unreachable(error, gone);
+		});
+		return await Promise.race([ended, done]);
+	} finally {
+		clearTimeout(timer);
+		signal?.removeEventListener('abort', callOff);
+	}
 }
 
 /**
@@ -63,9 +106,7 @@ export async function rows(query) {
  * @returns {Promise<any>}
  */
 export function rpc(name, args = {}, { signal, on } = {}) {
-	let query = (on ?? supabase()).rpc(name, args);
-	if (signal) query = query.abortSignal(signal);
-	return rows(query);
+	return rows((on ?? supabase()).rpc(name, args), { signal });
 }
 
 /** Where the daemon's API is; empty where none is configured. */
@@ -87,25 +128,24 @@ export async function daemon(path, { method = 'GET', body, signal, token } = {})
 			'This needs the error tracker, whose address (PUBLIC_ERROR_TRACKER_URL) is not set.'
 		);
 	}
-	const bearer = token ?? (await supabase().auth.getSession()).data.session?.access_token;
-	let response;
-	try {
-		response = await fetch(base + path, {
+	const ask = async (/** @type {AbortSignal} */ limited) => {
+		const bearer = token ?? (await supabase().auth.getSession()).data.session?.access_token;
+		const response = await fetch(base + path, {
 			method,
-			signal,
+			signal: limited,
 			headers: {
 				...(bearer ? { authorization: `Bearer ${bearer}` } : {}),
 				...(body === undefined ? {} : { 'content-type': 'application/json' })
 			},
 			body: body === undefined ? undefined : JSON.stringify(body)
 		});
-	} catch (error) {
-		throw unreachable(error, 'The error tracker does not answer.');
-	}
-	const text = await response.text();
-	const json = parse(text);
-	if (!response.ok) throw problem(response.status, json);
-	return json;
+		return { ok: response.ok, status: response.status, json: parse(await response.text()) };
+	};
+	const late = 'The error tracker takes too long to answer.';
+	const gone = 'The error tracker does not answer.';
+	const answer = await within(TRACKER_LIMIT, signal, late, ask, gone);
+	if (!answer.ok) throw problem(answer.status, answer.json);
+	return answer.json;
 }
 
 /** Whether a failure only says that the call was called off. @param {unknown} error */
@@ -179,10 +219,12 @@ function problem(status, json) {
 
 /** @param {unknown} cause @param {string} [message] */
 function unreachable(cause, message = 'The server does not answer. Is the connection gone?') {
-	if (isAbort(cause)) {
-		return Object.assign(new ApiError('aborted'), { name: 'AbortError' });
-	}
-	return new ApiError(message);
+	return isAbort(cause) ? aborted() : new ApiError(message);
+}
+
+/** The call was called off, which nobody needs to be told. */
+function aborted() {
+	return Object.assign(new ApiError('aborted'), { name: 'AbortError' });
 }
 
 /** @param {string} text */

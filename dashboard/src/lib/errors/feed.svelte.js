@@ -1,4 +1,4 @@
-import { rpc, toApiError } from './api.js';
+import { isAbort, rpc, toApiError } from './api.js';
 import { KEPT, merge, nextCursor } from './feed.js';
 import { toQuery } from './filters.js';
 import { throttle } from './throttle.js';
@@ -34,8 +34,8 @@ export class Feed {
 	/** @type {FeedRow[]} */
 	#held = [];
 	#cursor = 0;
-	#generation = 0;
-	#reading = false;
+	/** The read under way. @type {AbortController | null} */
+	#reading = null;
 	#again = false;
 	/** @type {() => import('./filters.js').Filters} */
 	#filters;
@@ -50,8 +50,9 @@ export class Feed {
 
 	/** Starts over, because the filters changed. */
 	async load() {
-		this.#generation++;
-		this.#reading = false;
+		this.#reading?.abort();
+		this.#reading = null;
+		this.#again = false;
 		this.#cursor = 0;
 		this.#held = [];
 		this.waiting = 0;
@@ -76,7 +77,9 @@ export class Feed {
 	}
 
 	stop() {
-		this.#generation++;
+		this.#reading?.abort();
+		this.#reading = null;
+		this.#again = false;
 		this.poke.stop();
 	}
 
@@ -85,27 +88,28 @@ export class Feed {
 			this.#again = true;
 			return;
 		}
-		this.#reading = true;
-		const generation = this.#generation;
+		const reading = new AbortController();
+		this.#reading = reading;
 		const first = this.status === 'loading' || this.status === 'error';
 		try {
-			const answer = await rpc('error_feed', {
+			const question = {
 				after_seq: first ? null : this.#cursor,
 				filters: toQuery(this.#filters()),
 				page_size: PAGE
-			});
-			if (generation !== this.#generation) return;
+			};
+			const answer = await rpc('error_feed', question, { signal: reading.signal });
+			if (this.#reading !== reading) return;
 			this.#take(answer, first);
 			this.status = 'ready';
 			this.error = null;
 			this.updatedAt = Date.now();
 		} catch (error) {
-			if (generation !== this.#generation) return;
+			if (this.#reading !== reading || isAbort(error)) return;
 			this.error = toApiError(error);
 			this.status = first ? 'error' : 'stale';
 		} finally {
-			if (generation === this.#generation) {
-				this.#reading = false;
+			if (this.#reading === reading) {
+				this.#reading = null;
 				if (this.#again) {
 					this.#again = false;
 					this.poke();

@@ -15,6 +15,8 @@ import { throttle } from './throttle.js';
 /** Tiles and trend follow live rows at most this often, lists less often, in milliseconds. */
 const NUMBERS_EVERY = 1_500;
 const LISTS_EVERY = 5_000;
+/** Workflows of which the worst are shown: those with most errors. */
+const WORKFLOWS = 50;
 /** Incidents drawn as bands. */
 const MAX_BANDS = 50;
 
@@ -37,7 +39,7 @@ export class Overview {
 			rpc('error_top_groups', { ...this.#question(), page_size: 8 }, { signal })
 		);
 		this.workflows = new Resource((signal) =>
-			rpc('error_workflow_rates', { ...this.#question(), page_size: 8 }, { signal })
+			rpc('error_workflow_rates', { ...this.#question(), page_size: WORKFLOWS }, { signal })
 		);
 		this.incidents = new Resource((signal) => this.#readIncidents(signal));
 		this.rules = new Resource((signal) =>
@@ -47,8 +49,8 @@ export class Overview {
 					.select('*')
 					.eq('enabled', true)
 					.in('metric', ['count', 'rate'])
-					.limit(200)
-					.abortSignal(signal)
+					.limit(200),
+				{ signal }
 			)
 		);
 	}
@@ -187,7 +189,7 @@ export class Overview {
 			.limit(MAX_BANDS);
 		if (project === 'none') query = query.is('project_id', null);
 		else if (project) query = query.eq('project_id', project);
-		return rows(query.abortSignal(signal));
+		return rows(query, { signal });
 	}
 }
 
@@ -195,21 +197,21 @@ export class Overview {
  * Thresholds of count and rate rules as lines of a chart with buckets of `bucket` seconds: only of
  * rules that look at exactly what the chart shows, over no less time than a bucket.
  * @param {any[]} rules
- * @param {{ bucket: number, project: string | null, filtered: boolean }} shown `project` is the one
- *   whose errors the chart shows, null where there are several.
+ * @param {{ bucket: number, project: string | null, everything?: boolean, filtered: boolean }} shown
+ *   `project` is the one whose errors the chart shows, null where there are several; `everything`
+ *   says that these are all there are.
  */
-export function thresholdsOf(rules, { bucket, project, filtered }) {
-	if (project === null || filtered) return [];
+export function thresholdsOf(rules, { bucket, project, everything = false, filtered }) {
+	if (filtered || (project === null && !everything)) return [];
 	/** @type {import('./chart.js').Threshold[]} */
 	const lines = [];
 	for (const rule of rules) {
 		const about =
-			(rule.project_id === null || rule.project_id === project) &&
+			looksAt(rule, project) &&
 			[rule.sources, rule.error_types, rule.severities, rule.workflow_ids].every(
 				(list) => (list ?? []).length === 0
 			) &&
-			!rule.message_contains &&
-			rule.group_by.every((/** @type {string} */ field) => field === 'project');
+			!rule.message_contains;
 		if (!about || rule.window_seconds < bucket) continue;
 		const scale = rule.metric === 'rate' ? bucket / 60 : bucket / rule.window_seconds;
 		const exact = rule.metric === 'rate' || rule.window_seconds === bucket;
@@ -227,4 +229,16 @@ export function thresholdsOf(rules, { bucket, project, filtered }) {
 		}
 	}
 	return lines.slice(0, 4);
+}
+
+/**
+ * Whether a rule compares the errors of one project, or of all together, with its thresholds.
+ * @param {any} rule
+ * @param {string | null} project Null for all together.
+ */
+function looksAt({ project_id, group_by }, project) {
+	const perProject = group_by.length === 1 && group_by[0] === 'project';
+	if (project === null) return project_id === null && group_by.length === 0;
+	if (project_id === null) return perProject;
+	return project_id === project && (perProject || group_by.length === 0);
 }

@@ -197,6 +197,11 @@ describe('thresholds in the trend', () => {
 	it.each([
 		['a rule over all', {}, {}, [20, 60]],
 		['several projects at once', {}, { project: null }, []],
+		['a rule over all together', { group_by: [] }, {}, []],
+		['all together', { group_by: [] }, { project: null, everything: true }, [20, 60]],
+		['all together, a rule per project', {}, { project: null, everything: true }, []],
+		['some together', { group_by: [] }, { project: null }, []],
+		['the own project', { project_id: 'acme', group_by: [] }, {}, [20, 60]],
 		['a filtered chart', {}, { filtered: true }, []],
 		['a rule about something else', { severities: ['high'] }, {}, []],
 		['a rule per workflow', { group_by: ['workflow'] }, {}, []],

@@ -38,7 +38,7 @@ const KEY = Symbol('errors');
 /** What else stays in a page's URL when its range or filters change. */
 const STICKY = ['cols', 'group'];
 
-/** Nothing is known of a tracker. @type {Tracker} */
+/** Nobody was asked about a tracker, or did not answer. @type {Tracker} */
 export const NO_TRACKER = {
 	now: 0,
 	heartbeat_at: null,
@@ -69,6 +69,7 @@ export class ErrorsState {
 	constructor(data) {
 		this.#data = data;
 		this.tracker = data().tracker;
+		this.trackerUnknown = data().failed !== null;
 		this.#ahead = (data().tracker.now || Date.now()) - Date.now();
 	}
 
@@ -76,6 +77,8 @@ export class ErrorsState {
 	roles = $derived.by(() => this.#data().roles);
 	projects = $derived.by(() => this.#data().projects);
 	workflows = $derived.by(() => this.#data().workflows);
+	/** Whether the caller sees anything at all; who has no role may not even ask for the tracker. */
+	sees = $derived(this.roles.global !== null || this.projects.length > 0);
 
 	range = $derived(parseRange(page.url.searchParams));
 	/** @type {Filters} */
@@ -89,11 +92,12 @@ export class ErrorsState {
 	);
 	/**
 	 * Nobody watches: no rate on any page is to be believed. Judged by the last answer, because a
-	 * database that cannot be asked says nothing about the tracker.
+	 * database that cannot be asked says nothing about the tracker; nor does one that was never asked.
 	 */
 	trackerStale = $derived(
-		this.tracker.heartbeat_at === null ||
-			this.tracker.now - Date.parse(this.tracker.heartbeat_at) > STALE_AFTER
+		this.tracker.now > 0 &&
+			(this.tracker.heartbeat_at === null ||
+				this.tracker.now - Date.parse(this.tracker.heartbeat_at) > STALE_AFTER)
 	);
 
 	/** The database's clock, as far as it is known, in milliseconds since 1970. */
@@ -178,6 +182,7 @@ export class ErrorsState {
 	}
 
 	async checkTracker() {
+		if (!this.sees && !this.#data().failed) return;
 		try {
 			const tracker = await readTracker(supabase());
 			this.#ahead = tracker.now - Date.now();

@@ -4,6 +4,9 @@ import { ApiError, rows } from '$lib/errors/api.js';
 import { action, loaded, required, text } from '$lib/errors/forms.js';
 import { readPeople } from '$lib/errors/people.js';
 
+/** Errors shown as evidence. */
+const MAX_SAMPLES = 10;
+
 /** @type {import('./$types').PageServerLoad} */
 export async function load(event) {
 	requireAuth(event);
@@ -16,6 +19,7 @@ export async function load(event) {
 		events: /** @type {any[]} */ ([]),
 		deliveries: /** @type {any[]} */ ([]),
 		held: /** @type {any[]} */ ([]),
+		samples: /** @type {any[]} */ ([]),
 		people: /** @type {Record<string, string>} */ ({})
 	};
 	const data = await loaded(empty, async () => {
@@ -49,16 +53,36 @@ export async function load(event) {
 		const rule = incident?.rule_id
 			? (await rows(client.from('alert_rules').select('*').eq('rule_id', incident.rule_id)))[0]
 			: null;
-		const people = await readPeople(client, [
-			incident?.acknowledged_by,
-			...events.map((/** @type {any} */ one) => one.actor)
+		const [people, samples] = await Promise.all([
+			readPeople(client, [
+				incident?.acknowledged_by,
+				...events.map((/** @type {any} */ one) => one.actor)
+			]),
+			readSamples(client, incident?.evidence?.samples ?? [])
 		]);
-		return { incident, rule: rule ?? null, events, deliveries, held, people };
+		return { incident, rule: rule ?? null, events, deliveries, held, people, samples };
 	});
 	if (!data.problem && !data.incident) {
 		error(404, 'There is no such incident, or you may not see it.');
 	}
 	return data;
+}
+
+/**
+ * The errors that were the newest when the incident last changed, as far as they are still stored.
+ * @param {import('@supabase/supabase-js').SupabaseClient} client
+ * @param {string[]} ids
+ * @returns {Promise<any[]>}
+ */
+async function readSamples(client, ids) {
+	if (ids.length === 0) return [];
+	return rows(
+		client
+			.from('error_metrics')
+			.select('*')
+			.in('error_id', ids.slice(0, MAX_SAMPLES))
+			.order('timestamp', { ascending: false })
+	);
 }
 
 /** @type {import('./$types').Actions} */
