@@ -4,6 +4,7 @@
 import { fail } from '@sveltejs/kit';
 import { getSupabase, requireAuth } from '$lib/auth.js';
 import { ApiError, daemon, toApiError } from './api.js';
+import { named } from './rule-fields.js';
 
 /** @typedef {import('@sveltejs/kit').RequestEvent} RequestEvent */
 /** @typedef {import('@supabase/supabase-js').SupabaseClient} SupabaseClient */
@@ -72,27 +73,6 @@ function statusOf(problem) {
 	if (problem.status === 404 || problem.status === 409 || problem.status === 429)
 		return problem.status;
 	return problem.status === 0 || problem.status >= 500 ? 503 : 400;
-}
-
-/**
- * Messages under the names of the form's fields: a constraint's name may say more than the field
- * (`group_by_of_a_ratio_must_be_project_or_workflow`).
- * @param {Record<string, string>} given
- * @param {string[]} fields
- */
-export function named(given, fields) {
-	/** @type {Record<string, string>} */
-	const found = {};
-	for (const [name, message] of Object.entries(given)) {
-		const field =
-			fields.find((one) => one === name) ??
-			fields
-				.filter((one) => name.startsWith(one))
-				.sort((a, b) => b.length - a.length)
-				.at(0);
-		found[field ?? name] = message;
-	}
-	return found;
 }
 
 /** What was typed, to be shown again; lists where a name comes several times. @param {FormData} form */

@@ -3,38 +3,12 @@
 import { redirect } from '@sveltejs/kit';
 import { ApiError, rows } from './api.js';
 import { action, changedSomething, text } from './forms.js';
-import { channelsOf, presetRule, ruleOf } from './rule.js';
+import { FIELDS } from './rule-fields.js';
+import { channelsOf, ruleOf } from './rule.js';
+import { presetRule } from './rule-presets.js';
 
 /** @typedef {import('@supabase/supabase-js').SupabaseClient} SupabaseClient */
 /** @typedef {import('./rule.js').Rule} Rule */
-
-/** Fields of the form, for messages beside them. */
-export const FIELDS = [
-	'name',
-	'description',
-	'project_id',
-	'metric',
-	'min_runs',
-	'no_data',
-	'sources',
-	'error_types',
-	'severities',
-	'workflow_ids',
-	'message_contains',
-	'group_by',
-	'window_seconds',
-	'warning',
-	'critical',
-	'resolve',
-	'pending_seconds',
-	'keep_firing_seconds',
-	'reminder_seconds',
-	'quiet_days',
-	'compare_seconds',
-	'min_count',
-	'objective',
-	'absence_of'
-];
 
 /** What the form of a rule needs besides the rule. @param {SupabaseClient} client */
 export async function readChoices(client) {
@@ -73,9 +47,7 @@ export async function readRule(client, id) {
 export async function readDraft(client, params) {
 	const from = params.get('from');
 	const source = from ? await readRule(client, from) : null;
-	if (source) {
-		return { rule: { ...source.rule, name: `${source.rule.name} (copy)` }, links: source.links };
-	}
+	if (source) return { rule: copyOf(source.rule), links: source.links };
 	const rule = presetRule(params.get('preset'));
 	// "Alert me about this" on other pages says which errors are meant.
 	const list = (/** @type {string} */ name) => params.get(name)?.split(',').filter(Boolean);
@@ -87,11 +59,18 @@ export async function readDraft(client, params) {
 	return { rule, links: [] };
 }
 
-/** What was typed, as a rule, after the server refused it. @param {Record<string, string[]>} values */
-export function typed(values) {
-	const form = new FormData();
-	for (const [name, list] of Object.entries(values)) for (const one of list) form.append(name, one);
-	return { rule: ruleOf(form), links: channelsOf(form) };
+/**
+ * What a form shows of another rule. Without its id: a form with one changes that rule.
+ * @param {Rule} rule
+ * @returns {Rule}
+ */
+export function copyOf(rule) {
+	const fields = FIELDS.filter((field) => field in rule).map((field) => [field, rule[field]]);
+	return {
+		...Object.fromEntries(fields),
+		enabled: rule.enabled,
+		name: `${rule.name} (copy)`.slice(0, 120)
+	};
 }
 
 /** Saves a new rule, or changes one, and goes to it. @param {string} name */

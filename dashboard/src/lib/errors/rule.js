@@ -1,8 +1,7 @@
-// Alert rules: what the form's fields mean, presets, and a rule as a plain sentence.
-
-import { decimal, duration } from './format.js';
+// Alert rules: the kinds there are, and what the form's fields mean.
 
 /** @typedef {Record<string, any>} Rule Columns of alert_rules. */
+/** @typedef {{ long_seconds: number | string, short_seconds: number | string, factor: number | string | null, level: string }} BurnWindow */
 
 /** @type {Record<string, { label: string, unit: string, help: string, placeholder: string, step: string }>} */
 export const METRICS = {
@@ -57,6 +56,7 @@ export const METRICS = {
 	}
 };
 
+/** @type {[string, string][]} */
 export const GROUP_FIELDS = [
 	['project', 'Project'],
 	['workflow', 'Workflow'],
@@ -72,6 +72,18 @@ export const UNITS = /** @type {const} */ ([
 	['86400', 'days']
 ]);
 
+/**
+ * What each part of a rule's form takes.
+ * @typedef {object} PartProps
+ * @property {Rule} first What the fields begin with.
+ * @property {Rule} draft What they say now.
+ * @property {Record<string, string>} problems By field.
+ * @property {(column: string) => boolean} shows Whether the kind of rule has a column.
+ */
+
+/** Pairs of windows that a burn rate has at most. */
+export const MAX_BURN_WINDOWS = 4;
+
 /** Columns that a kind of rule does not have: they are neither shown nor sent. */
 const ONLY_FOR = /** @type {Record<string, string[]>} */ ({
 	min_runs: ['ratio', 'burn_rate'],
@@ -80,6 +92,7 @@ const ONLY_FOR = /** @type {Record<string, string[]>} */ ({
 	compare_seconds: ['change'],
 	min_count: ['change'],
 	objective: ['burn_rate'],
+	burn_windows: ['burn_rate'],
 	absence_of: ['absence']
 });
 
@@ -89,134 +102,6 @@ export function has(metric, column) {
 		return metric !== 'burn_rate' && !(metric === 'absence' && column === 'resolve');
 	}
 	return ONLY_FOR[column]?.includes(metric) ?? true;
-}
-
-/** @returns {Rule} */
-export function emptyRule() {
-	return {
-		project_id: null,
-		name: '',
-		description: '',
-		enabled: true,
-		metric: 'count',
-		min_runs: 20,
-		sources: [],
-		error_types: [],
-		severities: [],
-		workflow_ids: [],
-		message_contains: null,
-		group_by: [],
-		window_seconds: 600,
-		warning: 50,
-		critical: null,
-		resolve: null,
-		pending_seconds: 0,
-		keep_firing_seconds: 0,
-		reminder_seconds: 14400,
-		no_data: 'keep',
-		quiet_days: 0,
-		compare_seconds: 86400,
-		min_count: 10,
-		objective: 0.995,
-		absence_of: 'errors',
-		flap_count: 0,
-		flap_seconds: 3600
-	};
-}
-
-/**
- * What people ask for most, most first.
- * @type {{ id: string, label: string, help: string, rule: Rule }[]}
- */
-export const PRESETS = [
-	{
-		id: 'count',
-		label: 'N errors in M minutes',
-		help: '50 errors in 10 minutes',
-		rule: { metric: 'count', window_seconds: 600, warning: 50, name: 'Too many errors' }
-	},
-	{
-		id: 'ratio',
-		label: 'Share of runs that fail',
-		help: 'More than 5 % of runs in 10 minutes',
-		rule: {
-			metric: 'ratio',
-			window_seconds: 600,
-			warning: 0.05,
-			critical: 0.2,
-			error_types: ['execution'],
-			group_by: ['workflow'],
-			name: 'Workflow runs fail'
-		}
-	},
-	{
-		id: 'new_group',
-		label: 'A new kind of error',
-		help: 'A group that was never seen before',
-		rule: {
-			metric: 'new_group',
-			window_seconds: 300,
-			warning: 1,
-			group_by: ['fingerprint'],
-			quiet_days: 7,
-			name: 'New error'
-		}
-	},
-	{
-		id: 'severe',
-		label: 'Any severe error',
-		help: '1 error of severity high',
-		rule: {
-			metric: 'count',
-			window_seconds: 60,
-			warning: 1,
-			severities: ['high'],
-			group_by: ['workflow'],
-			name: 'Severe error'
-		}
-	},
-	{
-		id: 'change',
-		label: 'Far more than usual',
-		help: '200 % more than a day earlier',
-		rule: {
-			metric: 'change',
-			window_seconds: 3600,
-			warning: 200,
-			min_count: 20,
-			name: 'More errors than usual'
-		}
-	},
-	{
-		id: 'slo',
-		label: 'Objective (SLO)',
-		help: '99.5 % of runs without error in 30 days',
-		rule: {
-			metric: 'burn_rate',
-			window_seconds: 2_592_000,
-			warning: null,
-			objective: 0.995,
-			name: 'Error budget burns'
-		}
-	},
-	{
-		id: 'absence',
-		label: 'Nothing happens any more',
-		help: 'No run started for an hour',
-		rule: {
-			metric: 'absence',
-			window_seconds: 3600,
-			warning: 1,
-			absence_of: 'runs',
-			name: 'No runs'
-		}
-	}
-];
-
-/** The rule that a preset stands for. @param {string | null} id @returns {Rule} */
-export function presetRule(id) {
-	const preset = PRESETS.find((one) => one.id === id) ?? PRESETS[0];
-	return { ...emptyRule(), ...preset.rule };
 }
 
 /** Thresholds of a ratio are shown as percent. @param {string} metric @param {number | null} value */
@@ -289,14 +174,37 @@ export function ruleOf(form) {
 		compare_seconds: Number(one('compare_seconds') || 86400),
 		min_count: number('min_count') ?? 10,
 		objective: percentOf(number('objective')),
-		absence_of: one('absence_of') || 'errors'
+		burn_windows: burnWindowsOf(form, number, length),
+		absence_of: one('absence_of') || 'errors',
+		flap_count: number('flap_count') ?? 0,
+		flap_seconds: one('flap_seconds') === '' ? 3600 : length('flap_seconds'),
+		title_template: one('title_template') || null,
+		body_template: one('body_template') || null
 	};
+	// A form without the pairs, as one that was made for another kind, says nothing about them.
+	if (!form.has('burn_long_0')) delete rule.burn_windows;
 	for (const column of Object.keys(rule)) {
 		if (has(metric, column)) continue;
 		if (['warning', 'critical', 'resolve'].includes(column)) rule[column] = null;
 		else delete rule[column];
 	}
 	return rule;
+}
+
+/**
+ * The pairs of windows that were filled in; a row that is empty is none.
+ * @param {FormData} form
+ * @param {(name: string) => number | string | null} number
+ * @param {(name: string) => number | string} length
+ * @returns {BurnWindow[]}
+ */
+function burnWindowsOf(form, number, length) {
+	return Array.from({ length: MAX_BURN_WINDOWS }, (_, i) => ({
+		long_seconds: length(`burn_long_${i}`),
+		short_seconds: length(`burn_short_${i}`),
+		factor: number(`burn_factor_${i}`),
+		level: form.get(`burn_level_${i}`) === 'warning' ? 'warning' : 'critical'
+	})).filter((pair) => pair.long_seconds || pair.short_seconds || pair.factor);
 }
 
 /** @param {number | string | null} value */
@@ -317,87 +225,4 @@ export function channelsOf(form) {
 			channel_id,
 			min_level: form.get(`level_${channel_id}`) === 'critical' ? 'critical' : 'warning'
 		}));
-}
-
-/**
- * The rule as a sentence.
- * @param {Rule} rule
- * @param {{ channels: string[], project: string, workflow: (id: string) => string }} names
- */
-export function sentence(rule, { channels, project, workflow }) {
-	const window = duration(rule.window_seconds);
-	const subject = subjectOf(rule, workflow);
-	/** @type {string} */
-	let condition;
-	const lines = thresholds(rule);
-	switch (rule.metric) {
-		case 'ratio':
-			condition = `When ${subject} make up ${lines} of workflow runs over ${window} (with at least ${rule.min_runs} runs)`;
-			break;
-		case 'rate':
-			condition = `When there are ${lines} ${subject} per minute over ${window}`;
-			break;
-		case 'new_group':
-			condition = `When a group of ${subject} that was never seen before${rule.quiet_days ? ` (or not for ${rule.quiet_days} days)` : ''} has ${lines} in ${window}`;
-			break;
-		case 'change':
-			condition = `When there are ${lines} more ${subject} in ${window} than ${rule.compare_seconds === 604800 ? 'a week' : 'a day'} earlier (and at least ${rule.min_count})`;
-			break;
-		case 'burn_rate':
-			condition = `When ${subject} use up the error budget of ${decimal((rule.objective ?? 0) * 100)} % over ${window} too fast`;
-			break;
-		case 'absence':
-			condition = `When there is no ${rule.absence_of === 'runs' ? 'workflow run' : 'error that matches'} for ${lines ? `${lines} ` : ''}${window}`;
-			break;
-		default:
-			condition = `When there are ${lines} ${subject} in ${window}`;
-	}
-	if (rule.group_by?.length) {
-		const groups = GROUP_FIELDS.filter(([id]) => rule.group_by.includes(id)).map(([, name]) =>
-			name.toLowerCase()
-		);
-		condition += `, counted per ${groups.join(' and ')}`;
-	}
-	condition += ` in ${project}`;
-	if (rule.pending_seconds) condition += `, for ${duration(rule.pending_seconds)}`;
-	const told = channels.length === 0 ? 'tell nobody' : `tell ${list(channels)}`;
-	const again = rule.reminder_seconds
-		? `, again every ${duration(rule.reminder_seconds)} until somebody acknowledges`
-		: ', once';
-	return `${condition}, ${told}${channels.length === 0 ? '' : again}.`;
-}
-
-/** @param {Rule} rule */
-function thresholds(rule) {
-	const one = (/** @type {number} */ value) => {
-		if (rule.metric === 'ratio') return `${toShown('ratio', value)} %`;
-		if (rule.metric === 'change') return `${value} %`;
-		if (rule.metric === 'absence') return value === 1 ? '' : `${value} ×`;
-		return decimal(value);
-	};
-	const { warning, critical } = rule;
-	if (rule.metric === 'absence') return one(warning ?? critical ?? 1);
-	if (typeof warning === 'number' && typeof critical === 'number') {
-		return `${one(warning)} (critical: ${one(critical)}) or more`;
-	}
-	const only = warning ?? critical;
-	return typeof only === 'number' ? `${one(only)} or more` : 'too many';
-}
-
-/** @param {Rule} rule @param {(id: string) => string} workflow */
-function subjectOf(rule, workflow) {
-	const words = [];
-	if (rule.severities?.length) words.push(list(rule.severities, 'or'));
-	if (rule.sources?.length) words.push(list(rule.sources, 'or'));
-	words.push('errors');
-	if (rule.error_types?.length) words.push(`of type ${list(rule.error_types, 'or')}`);
-	if (rule.workflow_ids?.length) words.push(`of ${list(rule.workflow_ids.map(workflow), 'or')}`);
-	if (rule.message_contains) words.push(`that say “${rule.message_contains}”`);
-	return words.join(' ');
-}
-
-/** @param {string[]} items */
-function list(items, last = 'and') {
-	if (items.length < 2) return items.join('');
-	return `${items.slice(0, -1).join(', ')} ${last} ${items.at(-1)}`;
 }

@@ -1,14 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import {
-	channelsOf,
-	has,
-	presetRule,
-	PRESETS,
-	ruleOf,
-	sentence,
-	toLength,
-	toShown
-} from './rule.js';
+import { channelsOf, has, ruleOf, toLength, toShown } from './rule.js';
+import { BURN_WINDOWS, presetRule, PRESETS } from './rule-presets.js';
+import { sentence } from './rule-sentence.js';
 
 /** @param {Record<string, string | string[]>} fields */
 function form(fields) {
@@ -48,6 +41,43 @@ describe('ruleOf', () => {
 		]
 	])('%j', (fields, expected) => {
 		expect(ruleOf(form(fields))).toMatchObject(expected);
+	});
+
+	it('reads the pairs of windows of a burn rate, without empty ones', () => {
+		/** @type {Record<string, string>} */
+		const fields = { metric: 'burn_rate', objective: '99.5' };
+		for (const [i, [long, short, factor, level]] of [
+			['1', '5', '14,4', 'critical'],
+			['', '', '', 'critical'],
+			['72', '360', '1', 'warning'],
+			['many', '5', '2', 'warning']
+		].entries()) {
+			fields[`burn_long_${i}`] = long;
+			fields[`burn_long_${i}_unit`] = '3600';
+			fields[`burn_short_${i}`] = short;
+			fields[`burn_short_${i}_unit`] = '60';
+			fields[`burn_factor_${i}`] = factor;
+			fields[`burn_level_${i}`] = level;
+		}
+		expect(ruleOf(form(fields)).burn_windows).toEqual([
+			BURN_WINDOWS[0],
+			BURN_WINDOWS[2],
+			{ long_seconds: 'many', short_seconds: 300, factor: 2, level: 'warning' }
+		]);
+		expect(ruleOf(form({ ...fields, metric: 'ratio' }))).not.toHaveProperty('burn_windows');
+		expect(ruleOf(form({ metric: 'burn_rate' }))).not.toHaveProperty('burn_windows');
+	});
+
+	it('reads flapping and the own words of a message', () => {
+		const typed = { flap_count: '5', flap_seconds: '2', flap_seconds_unit: '3600' };
+		const words = { title_template: ' {{ rule.name }} ', body_template: '' };
+		expect(ruleOf(form({ ...typed, ...words }))).toMatchObject({
+			flap_count: 5,
+			flap_seconds: 7200,
+			title_template: '{{ rule.name }}',
+			body_template: null
+		});
+		expect(ruleOf(form({}))).toMatchObject({ flap_count: 0, flap_seconds: 3600 });
 	});
 
 	it('sends only what a kind of rule has', () => {

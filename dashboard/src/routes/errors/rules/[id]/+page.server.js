@@ -2,7 +2,7 @@ import { error, redirect } from '@sveltejs/kit';
 import { getSupabase, requireAuth } from '$lib/auth.js';
 import { rows } from '$lib/errors/api.js';
 import { action, changedSomething, loaded, text } from '$lib/errors/forms.js';
-import { presetRule } from '$lib/errors/rule.js';
+import { presetRule } from '$lib/errors/rule-presets.js';
 import { readChoices, readRule, save, test } from '$lib/errors/rule-store.js';
 
 /** @type {import('./$types').PageServerLoad} */

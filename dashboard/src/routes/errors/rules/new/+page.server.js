@@ -1,6 +1,6 @@
 import { getSupabase, requireAuth } from '$lib/auth.js';
 import { loaded } from '$lib/errors/forms.js';
-import { presetRule } from '$lib/errors/rule.js';
+import { presetRule } from '$lib/errors/rule-presets.js';
 import { readChoices, readDraft, save, test } from '$lib/errors/rule-store.js';
 
 /** @type {import('./$types').PageServerLoad} */
