@@ -10,6 +10,7 @@ export default defineConfig({
 		pool: 'forks',
 		testTimeout: 180_000,
 		hookTimeout: 240_000,
+		expect: { poll: { timeout: 30_000, interval: 100 } },
 		teardownTimeout: 30_000
 	}
 });

@@ -30,7 +30,8 @@ export const USERS = {
 	viewer: 'vera@example.com',
 	responder: 'rita@example.com',
 	admin: 'adam@example.com',
-	global: 'olga@example.com'
+	global: 'olga@example.com',
+	stranger: 'nora@example.com'
 };
 
 /** @type {import('playwright-core').Browser | undefined} */
@@ -54,7 +55,7 @@ export async function close() {
 /**
  * A page of somebody's own; its errors fail the test that calls `quiet`.
  * @param {keyof typeof USERS | null} user
- * @param {{ theme?: 'light' | 'dark', width?: number, height?: number, javaScriptEnabled?: boolean }} [options]
+ * @param {{ theme?: 'light' | 'dark', width?: number, height?: number, javaScriptEnabled?: boolean, reducedMotion?: 'reduce' | 'no-preference' }} [options]
  */
 export async function open(user, { theme = 'light', width = 1360, height = 900, ...rest } = {}) {
 	browser ??= await launch();
@@ -73,7 +74,9 @@ export async function open(user, { theme = 'light', width = 1360, height = 900, 
 	const problems = [];
 	page.on('pageerror', (error) => problems.push(`${page.url()}: ${error.message}`));
 	page.on('console', (message) => {
-		if (message.type() === 'error') problems.push(`${page.url()}: ${message.text()}`);
+		// A failed request's text has no address; its location does.
+		if (message.type() === 'error')
+			problems.push(`${page.url()}: ${message.text()} ${message.location().url}`.trimEnd());
 	});
 	onTestFailed(async ({ task }) => {
 		if (!page.isClosed())
@@ -108,15 +111,26 @@ export async function signIn(page, user) {
 	await page.waitForURL('**/errors');
 }
 
-/** Goes to a page and waits until it is alive. @param {Page} page @param {string} path */
+/**
+ * Goes to a page and waits until it is alive: the server draws the live chip as stopped, and the script
+ * that starts it has made everything below it alive before.
+ * @param {Page} page
+ * @param {string} path
+ */
 export async function visit(page, path) {
 	await page.goto(path);
 	await page.locator('h1').first().waitFor();
-	await page.waitForFunction(() => document.documentElement.dataset.theme !== undefined);
+	await page.locator('.errors-app .bar .chip:not(.stopped)').waitFor();
 }
 
-/** Findings of axe. @param {Page} page */
+/** Waits until no card shows a skeleton. @param {Page} page */
+export async function settled(page) {
+	await page.waitForFunction(() => document.querySelector('[aria-busy="true"]') === null);
+}
+
+/** Findings of axe, once nothing loads any more. @param {Page} page */
 export async function axe(page) {
+	await settled(page);
 	await page.evaluate(AXE);
 	const found = await page.evaluate(async () => {
 		const { violations } = await /** @type {any} */ (window).axe.run(document, {

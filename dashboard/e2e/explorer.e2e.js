@@ -77,7 +77,8 @@ it('resolves and reopens a group, whose samples are masked', async () => {
 	);
 	const tab = await open('responder');
 	await visit(tab.page, `/errors/${groups.body[0].fingerprint}?range=24h`);
-	await tab.page.getByRole('heading', { name: 'Affected workflows' }).waitFor();
+	const workflows = tab.page.getByRole('region', { name: 'Affected workflows' });
+	await workflows.getByRole('listitem').first().waitFor();
 	await tab.page.getByRole('button', { name: /^Resolve/ }).click();
 	await tab.page.getByRole('button', { name: 'Open again' }).waitFor();
 	const resolved = await rest(
@@ -86,12 +87,19 @@ it('resolves and reopens a group, whose samples are masked', async () => {
 	expect(resolved.body).toEqual([{ status: 'resolved' }]);
 	await tab.page.getByRole('button', { name: 'Open again' }).click();
 	await tab.page.getByRole('button', { name: /^Resolve/ }).waitFor();
+	const samples = tab.page.getByRole('region', { name: 'Sample events' });
+	await samples.locator('summary').first().click();
+	await samples.getByText('authorization', { exact: false }).first().waitFor();
 	expect(await tab.page.content()).not.toContain('abcdefghijklmnop');
 	await tab.done();
 
 	const viewer = await open('viewer');
 	await visit(viewer.page, `/errors/${groups.body[0].fingerprint}?range=24h`);
-	await viewer.page.getByRole('heading', { name: 'Affected workflows' }).waitFor();
+	await viewer.page
+		.getByRole('region', { name: 'Affected workflows' })
+		.getByRole('listitem')
+		.first()
+		.waitFor();
 	expect(await viewer.page.getByRole('button', { name: /^Resolve/ }).count()).toBe(0);
 	await viewer.done();
 });

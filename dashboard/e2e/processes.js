@@ -66,7 +66,10 @@ export async function run(program, args, options = {}) {
 	return output();
 }
 
-/** A port on which nobody listens. @returns {Promise<number>} */
+/**
+ * A port on which nobody listens. Somebody may take it before it is used: see `retried`.
+ * @returns {Promise<number>}
+ */
 export async function freePort() {
 	const server = createServer().listen(0, '127.0.0.1');
 	await once(server, 'listening');
@@ -74,4 +77,13 @@ export async function freePort() {
 	server.close();
 	await once(server, 'close');
 	return port;
+}
+
+/** Does something once more if it fails, as when a free port was taken meanwhile. @template T @param {() => Promise<T>} deed @returns {Promise<T>} */
+export async function retried(deed) {
+	try {
+		return await deed();
+	} catch {
+		return await deed();
+	}
 }

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { close, launch, open, rest, tokenOf, USERS, visit } from './browser.js';
 
+const ACME = 'ac3e0000-0000-4000-8000-000000000001';
 const RULE = '12e00000-0000-4000-8000-000000000002';
 
 beforeAll(launch);
@@ -60,18 +61,34 @@ describe.each(
 	});
 });
 
-it('says so when a request that no control offers is refused', async () => {
-	const tab = await open('viewer');
-	await visit(tab.page, '/errors/rules');
-	// What the page does not offer is sent all the same.
-	await tab.page.evaluate((id) => {
+it('tells who has no role what is missing, and not that the tracker is broken', async () => {
+	const tab = await open('stranger');
+	for (const path of ['/errors', '/errors/rules', '/errors/status']) {
+		await visit(tab.page, path);
+		await tab.page.getByText('You see no project yet.').waitFor();
+		expect(await tab.page.locator('h1').count()).toBe(1);
+	}
+	// Longer than the page waits before it asks for the tracker again.
+	await tab.page.waitForTimeout(6000);
+	expect(
+		await tab.page.getByText(/The error tracker is not running|state is not known/).count()
+	).toBe(0);
+	tab.quiet();
+	await tab.done();
+});
+
+/**
+ * Sends a form that the page does not have.
+ * @param {import('playwright-core').Page} page
+ * @param {string} action
+ * @param {Record<string, string>} fields
+ */
+function send(page, action, fields) {
+	return page.evaluate(([target, values]) => {
 		const form = document.createElement('form');
 		form.method = 'POST';
-		form.action = '/errors/rules?/enable';
-		for (const [name, value] of [
-			['id', id],
-			['enabled', 'false']
-		]) {
+		form.action = target;
+		for (const [name, value] of Object.entries(values)) {
 			const input = document.createElement('input');
 			input.name = name;
 			input.value = value;
@@ -79,7 +96,33 @@ it('says so when a request that no control offers is refused', async () => {
 		}
 		document.body.append(form);
 		form.submit();
-	}, RULE);
+	}, /** @type {const} */ ([action, fields]));
+}
+
+it('says so when a role was taken away meanwhile', async () => {
+	const groups = await rest(
+		`/error_groups?select=fingerprint&project_id=eq.${ACME}&error_type=eq.execution.timeout&limit=1`
+	);
+	const tab = await open('responder');
+	await visit(tab.page, `/errors/${groups.body[0].fingerprint}?range=24h`);
+	const authorization = `Bearer ${await tokenOf('viewer')}`;
+	await tab.page.route('**/rest/v1/error_groups*', (route) =>
+		route.continue({ headers: { ...route.request().headers(), authorization } })
+	);
+	await tab.page.getByRole('button', { name: /^Resolve/ }).click();
+	await tab.page.getByText('You may not change this group').waitFor();
+	const still = await rest(
+		`/error_groups?select=status&project_id=eq.${ACME}&fingerprint=eq.${groups.body[0].fingerprint}`
+	);
+	expect(still.body).toEqual([{ status: 'open' }]);
+	await tab.done();
+});
+
+it('says so when a request that no control offers is refused', async () => {
+	const tab = await open('viewer');
+	await visit(tab.page, '/errors/rules');
+	// What the page does not offer is sent all the same.
+	await send(tab.page, '/errors/rules?/enable', { id: RULE, enabled: 'false' });
 	await tab.page.getByRole('alert').filter({ hasText: 'may not change it' }).waitFor();
 	const still = await rest(`/alert_rules?select=enabled&rule_id=eq.${RULE}`);
 	expect(still.body).toEqual([{ enabled: true }]);
@@ -92,6 +135,33 @@ it('says so when a request that no control offers is refused', async () => {
 	const made = await rest('/alert_rules?select=rule_id&name=eq.Not mine to make');
 	expect(made.body).toEqual([]);
 	await tab.done();
+
+	const asked = await open('viewer');
+	for (const [path, action, fields, says] of /** @type {const} */ ([
+		[
+			'/errors/silences',
+			'create',
+			{ project_id: ACME, length: '3600', reason: 'Not mine to silence' },
+			'You may not do this.'
+		],
+		[
+			'/errors/channels?new=slack',
+			'create',
+			{ project_id: ACME, kind: 'slack', name: 'Not mine to make' },
+			'You may not do this.'
+		]
+	])) {
+		await visit(asked.page, path);
+		await send(asked.page, `${path.split('?')[0]}?/${action}`, fields);
+		await asked.page.getByRole('alert').filter({ hasText: says }).waitFor();
+	}
+	expect(
+		(await rest('/alert_silences?select=silence_id&reason=eq.Not mine to silence')).body
+	).toEqual([]);
+	expect((await rest('/alert_channels?select=channel_id&name=eq.Not mine to make')).body).toEqual(
+		[]
+	);
+	await asked.done();
 
 	// The database itself says no, whoever asks.
 	const token = await tokenOf('viewer');

@@ -21,7 +21,8 @@ it('makes a rule with a back-test, sees it fire, acknowledges and silences it', 
 	await tab.page.getByLabel('Error types').fill('execution.e2e');
 	await tab.page.getByRole('textbox', { name: 'Warning' }).fill('5');
 	await tab.page.getByRole('textbox', { name: 'Critical' }).fill('500');
-	await tab.page.getByLabel('Window', { exact: true }).fill('1');
+	// Long enough that it does not resolve before everything is done with it.
+	await tab.page.getByLabel('Window', { exact: true }).fill('10');
 	await tab.page.getByRole('checkbox', { name: /Ops Slack/ }).check();
 	await tab.page.getByRole('textbox', { name: 'Name', exact: true }).fill(name);
 	await tab.page.getByLabel('What to do when it fires').fill('Look at the browser test.');
@@ -29,7 +30,7 @@ it('makes a rule with a back-test, sees it fire, acknowledges and silences it', 
 	await expect
 		.poll(() => sentence.innerText())
 		.toBe(
-			'When there are 5 (critical: 500) or more errors of type execution.e2e in 1 min in all projects, tell Ops Slack, again every 4 h until somebody acknowledges.'
+			'When there are 5 (critical: 500) or more errors of type execution.e2e in 10 min in all projects, tell Ops Slack, again every 4 h until somebody acknowledges.'
 		);
 	await tab.page.getByText(/Would not have fired/).waitFor();
 
@@ -56,7 +57,12 @@ it('makes a rule with a back-test, sees it fire, acknowledges and silences it', 
 	await row.getByRole('link', { name }).click();
 	await tab.page.getByRole('heading', { name, level: 1 }).waitFor();
 	await tab.page.getByText(/took it in hand/).waitFor();
-	await tab.page.getByText('the browser test fails').waitFor();
+	const evidence = tab.page.getByRole('region', { name: 'Evidence' });
+	await evidence.getByRole('link', { name: 'the browser test fails' }).waitFor();
+	await evidence.getByText(/first seen/).waitFor();
+	const newest = evidence.getByRole('list', { name: 'Newest errors' });
+	await newest.locator('summary').first().click();
+	await newest.getByRole('link', { name: 'All errors of this group' }).first().waitFor();
 	await tab.page
 		.getByRole('listitem')
 		.filter({ hasText: 'Ops Slack' })
@@ -88,12 +94,31 @@ it('makes a rule with a back-test, sees it fire, acknowledges and silences it', 
 	await tab.done();
 });
 
+it('makes a rule of a group, for when it returns', async () => {
+	const groups = await rest(
+		`/error_groups?select=fingerprint&project_id=eq.${ACME}&error_type=eq.execution.timeout&limit=1`
+	);
+	const tab = await open('admin');
+	await visit(tab.page, `/errors/${groups.body[0].fingerprint}?range=24h`);
+	await tab.page.getByRole('link', { name: 'Alert me when it returns' }).click();
+	await tab.page.waitForURL('**/errors/rules/new?*');
+	const sentence = tab.page.getByRole('status', { name: 'The rule in words' });
+	await expect
+		.poll(() => sentence.innerText())
+		.toMatch(
+			/^When a group of errors of type execution\.timeout that say “.*timed out after” that was never seen before \(or not for 7 days\) has 1 or more in 5 min, counted per error group in Acme, /
+		);
+	tab.quiet(/api\/alert-rules\/preview/);
+	await tab.done();
+});
+
 it('says beside the field what the server refused, and keeps what was typed', async () => {
 	const tab = await open('admin');
 	await visit(tab.page, '/errors/rules/new');
 	await tab.page.getByRole('textbox', { name: 'Warning' }).fill('-3');
 	await tab.page.getByRole('textbox', { name: 'Name', exact: true }).fill('Refused');
 	await tab.page.getByRole('button', { name: 'Create rule' }).click();
+	await tab.page.getByRole('alert').first().waitFor();
 	const warning = tab.page.getByRole('textbox', { name: 'Warning' });
 	await expect.poll(() => warning.getAttribute('aria-invalid')).toBe('true');
 	const described = await warning.getAttribute('aria-describedby');
@@ -104,6 +129,63 @@ it('says beside the field what the server refused, and keeps what was typed', as
 		'Refused'
 	);
 	expect((await rest('/alert_rules?select=rule_id&name=eq.Refused')).body).toEqual([]);
+	await tab.done();
+});
+
+it('keeps in a copy all that the rule has, and says at once what would be refused', async () => {
+	const name = `Budget ${Date.now()}`;
+	const pairs = [{ long_seconds: 7200, short_seconds: 600, factor: 10, level: 'warning' }];
+	const words = {
+		title_template: '{{ level|upper }} {{ rule.name }}',
+		body_template: '{{ value_text }}'
+	};
+	const made = await rest('/alert_rules?select=rule_id', {
+		method: 'POST',
+		headers: { prefer: 'return=representation' },
+		body: {
+			name,
+			project_id: ACME,
+			metric: 'burn_rate',
+			objective: 0.99,
+			window_seconds: 2_592_000,
+			burn_windows: pairs,
+			flap_count: 5,
+			flap_seconds: 7200,
+			enabled: false,
+			...words
+		}
+	});
+	const tab = await open('admin');
+	const { page } = tab;
+	await visit(page, `/errors/rules/${made.body[0].rule_id}`);
+	await page.getByRole('link', { name: 'Duplicate' }).click();
+	await page.waitForURL('**/errors/rules/new?from=*');
+	await page.getByRole('textbox', { name: 'Name', exact: true }).waitFor();
+	const title = page.getByRole('textbox', { name: 'Title' });
+	await title.fill('{{ nothing }}');
+	// Beside the field, before anything is sent.
+	await expect.poll(() => title.getAttribute('aria-invalid')).toBe('true');
+	await page.getByRole('textbox', { name: 'Factor of pair 1' }).fill('1000');
+	await page
+		.getByText(/factor/i)
+		.first()
+		.waitFor();
+	await expect
+		.poll(() =>
+			page.getByRole('textbox', { name: 'Factor of pair 1' }).getAttribute('aria-invalid')
+		)
+		.toBe('true');
+	await title.fill(words.title_template);
+	await page.getByRole('textbox', { name: 'Factor of pair 1' }).fill('10');
+	await expect.poll(() => page.locator('[aria-invalid]').count()).toBe(0);
+	await page.getByRole('button', { name: 'Create rule' }).click();
+	await page.getByText('Saved. The tracker follows').waitFor();
+	const copy = await rest(
+		`/alert_rules?select=objective,burn_windows,flap_count,flap_seconds,title_template,body_template&name=eq.${encodeURIComponent(`${name} (copy)`)}`
+	);
+	expect(copy.body).toEqual([
+		{ objective: 0.99, burn_windows: pairs, flap_count: 5, flap_seconds: 7200, ...words }
+	]);
 	await tab.done();
 });
 
@@ -150,10 +232,19 @@ it('works without JavaScript: makes, changes, duplicates and deletes a rule', as
 	expect(await page.getByRole('textbox', { name: 'Name', exact: true }).inputValue()).toBe(
 		`${name} (copy)`
 	);
+	await page.getByRole('button', { name: 'Create rule' }).click();
+	await page.getByText('Saved. The tracker follows').waitFor();
+	const both = await rest(
+		`/alert_rules?select=name,window_seconds&order=name&name=like.${encodeURIComponent(name)}*`
+	);
+	expect(both.body, 'the copy is a rule of its own').toEqual([
+		{ name, window_seconds: 3600 },
+		{ name: `${name} (copy)`, window_seconds: 3600 }
+	]);
 	await page.goto(`/errors/rules/${saved.body[0].rule_id}`);
 	await page.getByText('Delete this rule…').click();
 	await page.getByRole('button', { name: 'Delete for good' }).click();
 	await page.waitForURL('**/errors/rules');
-	expect(await page.getByText(name).count()).toBe(0);
+	expect(await page.getByRole('link', { name, exact: true }).count()).toBe(0);
 	await tab.done();
 });

@@ -6,7 +6,7 @@ import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { freePort, run, start } from './processes.js';
+import { freePort, retried, run, start } from './processes.js';
 import { startProxy } from './proxy.js';
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -18,7 +18,10 @@ export async function startStack() {
 	/** @type {(() => unknown)[]} */
 	const stops = [];
 	try {
-		return await build(stops);
+		return await retried(async () => {
+			await stopAll(stops.splice(0));
+			return build(stops);
+		});
 	} catch (error) {
 		await stopAll(stops);
 		throw error;
