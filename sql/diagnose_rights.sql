@@ -8,5 +8,9 @@ select has_column_privilege('public.error_metrics', 'message', 'select') as read
        not row_security_active('public.error_metrics')
          or exists (select from pg_policies where schemaname = 'public' and tablename = 'error_metrics'
                      and cmd in ('ALL', 'SELECT') and current_user = any (roles) and qual = 'true') as sees_every_row,
-       coalesce((select pg_has_role(r.oid, 'error_daemon', 'member') from pg_roles r where r.rolname = 'authenticator'), true)
-         as granted_to_authenticator
+       array(select r.rolname::text from pg_roles r
+              where r.rolname in ('authenticator', 'supabase_realtime_admin')
+                -- Since 16, a member may be forbidden to switch.
+                and not pg_has_role(r.oid, 'error_daemon',
+                  case when current_setting('server_version_num')::int < 160000 then 'member' else 'set' end)
+              order by 1) as cannot_switch

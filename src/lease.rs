@@ -216,7 +216,7 @@ impl LeaseKeeper {
     async fn give_back(&self) {
         let Some(tenure) = *self.tenure.borrow() else { return };
         self.publish(None);
-        let limit = Duration::from_secs(1);
+        let limit = Duration::from_millis(500);
         if let Err(error) = lease::release(&self.db, &tenure.fence, limit).await {
             tracing::warn!(%error, "the lease was not given back; it ends by itself");
         }

@@ -37,6 +37,6 @@ fn boot(cli: Cli) -> Result<(), Error> {
         .map_err(|error| Error::unavailable("the runtime", error))?;
     let result = runtime.block_on(cli.execute(environment));
     // Blocking look-ups of names must not delay the end.
-    runtime.shutdown_timeout(std::time::Duration::from_millis(500));
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     result
 }

@@ -118,6 +118,11 @@ impl Supervisor {
         });
     }
 
+    /// Waits until the tasks are told to end.
+    pub async fn stopping(&self) {
+        self.cancel.cancelled().await;
+    }
+
     /// Waits until `cancel` is cancelled and every task has ended, at most `grace` after that.
     pub async fn run(mut self, grace: Duration) -> Ended {
         self.cancel.cancelled().await;

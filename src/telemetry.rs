@@ -1,6 +1,9 @@
 //! Logging, and the recorder of metrics.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    io::IsTerminal as _,
+    sync::{Arc, OnceLock},
+};
 
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
@@ -16,7 +19,11 @@ const LATENCY_BOUNDS: &[f64] =
 /// Starts logging to standard error; a second call in the same process does nothing.
 pub fn log(config: &Telemetry) {
     let filter: Targets = config.filter.parse().unwrap_or_default();
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // Colours are for people's eyes; where there are any, NO_COLOR still turns them off.
+    let mut lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    if !std::io::stderr().is_terminal() {
+        lines.set_ansi(false);
+    }
     let registry = tracing_subscriber::registry().with(filter);
     let _ = match config.format {
         LogFormat::Text => registry.with(lines.with_target(false)).try_init(),

@@ -3,9 +3,12 @@
 
 begin;
 
-insert into auth.users (id, aud, role, email, encrypted_password, email_confirmed_at, raw_app_meta_data, raw_user_meta_data)
-select id::uuid, 'authenticated', 'authenticated', email, extensions.crypt('meshhook-demo', extensions.gen_salt('bf', 6)),
-       now(), '{"provider": "email", "providers": ["email"]}', jsonb_build_object('name', name)
+-- Auth looks only for users of this instance, and reads both times without asking whether they are null.
+insert into auth.users (instance_id, id, aud, role, email, encrypted_password, email_confirmed_at, created_at, updated_at,
+  raw_app_meta_data, raw_user_meta_data)
+select '00000000-0000-0000-0000-000000000000', id::uuid, 'authenticated', 'authenticated', email,
+       extensions.crypt('meshhook-demo', extensions.gen_salt('bf', 6)), now(), now(), now(),
+       '{"provider": "email", "providers": ["email"]}', jsonb_build_object('name', name)
   from (values
     ('a11ce000-0000-4000-8000-000000000001', 'alice@example.com', 'Alice, owner of Acme'),
     ('b0b00000-0000-4000-8000-000000000002', 'bob@example.com', 'Bob, owner of Globex'),

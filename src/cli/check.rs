@@ -10,8 +10,8 @@ use super::{reconcile, wiring};
 use crate::{
     clock::Clock,
     config::{
-        Credentials, Database, Environment, Feed, Http, Instance, Notify, Problems, Reader,
-        Reporter, Supabase,
+        Api, Credentials, Database, Environment, Feed, Http, Instance, Notify, Problems, Reader,
+        Reporter, Supabase, Upkeep,
     },
     error::Error,
     model::Timestamp,
@@ -23,37 +23,14 @@ use crate::{
 /// How long one question to the database may take.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// Tables of every migration.
-const TABLES: &[&str] = &[
-    "public.error_access",
-    "public.error_masking_rules",
-    "public.error_metrics",
-    "public.error_groups",
-    "public.error_rate_minutes",
-    "public.error_rate_hours",
-    "public.error_rates_live",
-    "public.alert_rules",
-    "public.alert_channels",
-    "public.alert_rule_channels",
-    "public.alert_silences",
-    "public.alert_incidents",
-    "public.alert_incident_events",
-    "public.alert_notifications",
-    "public.error_tracker_status",
-    "error_tracking.checkpoint",
-    "error_tracking.leases",
-    "error_tracking.channel_secrets",
-    "error_tracking.config_version",
-];
+/// What lets a Realtime with a login of few rights hear for us.
+const REALTIME_LOGIN: &str = "should Realtime log in by that role: grant error_daemon to \
+    supabase_realtime_admin, or where that is refused, to service_role";
 
-/// Tables that the daemon and the dashboard subscribe to.
-const PUBLISHED: &[&str] = &[
-    "public.error_metrics",
-    "public.alert_incidents",
-    "public.alert_rules",
-    "public.error_rates_live",
-    "public.error_tracker_status",
-];
+/// What sslmode=require leaves open.
+const UNVERIFIED: &str = "the connection is encrypted, but nobody verified whose server it is; \
+    sslmode=verify-full&sslrootcert=FILE in DATABASE_URL does (a hosted project's certificate is on \
+    its database settings page)";
 
 /// Diagnose a deployment line by line; the exit status is 1 if anything failed.
 #[derive(Debug, Args)]
@@ -105,7 +82,13 @@ pub async fn execute(arguments: Arguments, environment: &Environment) -> Result<
     let credentials = section(&mut report, environment, Credentials::read);
     let notify = section(&mut report, environment, Notify::read);
     section(&mut report, environment, |reader| {
-        Some((Http::read(reader), Feed::read(reader), Instance::read(reader)))
+        Some((
+            Http::read(reader),
+            Api::read(reader),
+            Feed::read(reader),
+            Instance::read(reader),
+            Upkeep::read(reader),
+        ))
     });
     if report.failed == 0 {
         report.ok("variables", "every one that is set can be read");
@@ -164,6 +147,9 @@ async fn check_database(report: &mut Report, config: &Database) -> Option<Db> {
                 "error_daemon",
                 "log in as error_daemon, which has no more rights than it needs",
             );
+            if login.encrypted && config.unverified {
+                report.note("database certificate", UNVERIFIED);
+            }
         }
         Err(error) => {
             let todo = "check host, port, user and password in DATABASE_URL \
@@ -172,7 +158,7 @@ async fn check_database(report: &mut Report, config: &Database) -> Option<Db> {
             return None;
         }
     }
-    match diagnose::missing_tables(&db, TABLES, TIME_LIMIT).await {
+    match diagnose::missing_tables(&db, TIME_LIMIT).await {
         Ok(missing) if missing.is_empty() => report.ok("migrations", "every table is there"),
         Ok(missing) => {
             let todo = "apply supabase/migrations, for instance by supabase db push";
@@ -181,7 +167,7 @@ async fn check_database(report: &mut Report, config: &Database) -> Option<Db> {
         }
         Err(error) => report.fail("migrations", error, ""),
     }
-    match diagnose::unpublished(&db, PUBLISHED, TIME_LIMIT).await {
+    match diagnose::unpublished(&db, TIME_LIMIT).await {
         Ok(missing) if missing.is_empty() => {
             report.ok("publication", "supabase_realtime is complete")
         }
@@ -213,12 +199,20 @@ async fn check_rights(report: &mut Report, db: &Db) {
         "letting the daemon see every row",
         "the policy tracker_daemon on error_metrics is missing; apply the migrations again",
     );
+    let may = |login: &str| !rights.cannot_switch.iter().any(|name| name == login);
     report.expect(
         "role switch",
-        rights.granted_to_authenticator,
+        may("authenticator"),
         "granted to authenticator",
         "grant error_daemon, error_reporter to authenticator",
     );
+    if !may("supabase_realtime_admin") {
+        // Most servers log in by another role, to which this is no matter: the canary decides.
+        report.note(
+            "role switch",
+            format!("supabase_realtime_admin may not become error_daemon; {REALTIME_LOGIN}"),
+        );
+    }
 }
 
 async fn check_instances(report: &mut Report, db: &Db) {

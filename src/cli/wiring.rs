@@ -71,10 +71,12 @@ pub fn reporter_client(
     project: Option<Uuid>,
     clock: Clock,
 ) -> Result<RestClient, Error> {
-    let (source, claims) = match (&reporter.token, credentials) {
-        (Some(token), _) => (TokenSource::fixed(token.clone()), Claims::default()),
+    let anon = || supabase.anon_key.clone();
+    let (source, claims, apikey) = match (&reporter.token, credentials) {
+        (Some(token), _) => (TokenSource::fixed(token.clone()), Claims::default(), anon()),
         (None, Some(credentials)) => {
-            (token_source(credentials).map_err(Error::failed)?, reporter_claims(project))
+            let source = token_source(credentials).map_err(Error::failed)?;
+            (source, reporter_claims(project), apikey(supabase, credentials))
         }
         (None, None) => {
             return Err(Error::failed(
@@ -83,7 +85,7 @@ pub fn reporter_client(
         }
     };
     let minter = Minter::new(source, claims, DAEMON_TOKEN_LIFE, clock);
-    let config = RestConfig::new(supabase.rest_url.clone(), supabase.anon_key.clone());
+    let config = RestConfig::new(supabase.rest_url.clone(), apikey);
     RestClient::new(config, Arc::new(minter)).map_err(Error::failed)
 }
 
@@ -96,8 +98,23 @@ pub fn reporter_claims(project: Option<Uuid>) -> Claims {
     Claims { role: "error_reporter".to_owned(), issuer: "meshhook-errors".to_owned(), extra }
 }
 
+/// The key that the gateway is shown.
+///
+/// A secret key of the new kind (`sb_secret_…`) is no token: the gateway replaces it by one where it
+/// comes as `apikey`, and Realtime takes the role from there. So the service key is its own companion,
+/// and the anon key beside it would make us anon.
+fn apikey(supabase: &Supabase, credentials: &Credentials) -> Option<SecretString> {
+    match credentials {
+        Credentials::ServiceKey(key) => Some(key.clone()),
+        Credentials::Secret(_) | Credentials::SigningKey(..) => supabase.anon_key.clone(),
+    }
+}
+
 /// Where Realtime is, and how long to wait for it.
-pub fn realtime_config(supabase: &Supabase) -> Result<RealtimeConfig, Error> {
+pub fn realtime_config(
+    supabase: &Supabase,
+    credentials: &Credentials,
+) -> Result<RealtimeConfig, Error> {
     let extra_root_ca = match &supabase.realtime_ca_file {
         None => None,
         Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
@@ -107,7 +124,7 @@ pub fn realtime_config(supabase: &Supabase) -> Result<RealtimeConfig, Error> {
     Ok(RealtimeConfig {
         url: supabase.realtime_url.clone(),
         host_header: supabase.realtime_host.clone(),
-        apikey: supabase.anon_key.clone(),
+        apikey: apikey(supabase, credentials),
         vsn: Vsn::V2,
         timing: Timing::default(),
         extra_root_ca,

@@ -20,23 +20,26 @@ pub struct Database {
     pub url: SecretString,
     /// Whether a transaction-mode pooler stands between, so that nothing may be kept in a session.
     pub transaction_pooler: bool,
+    /// Whether the connection leaves this machine encrypted at best, to a server nobody verifies.
+    pub unverified: bool,
 }
 
 impl Database {
     /// Reads `DATABASE_URL` and `DATABASE_POOLER`.
     pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let url = urls::database(reader, &var::DATABASE_URL);
+        let address = urls::database(reader, &var::DATABASE_URL);
         let mode = reader.text(&var::DATABASE_POOLER)?;
         let transaction_pooler = match mode.as_str() {
             "transaction" => true,
             "session" => false,
-            "auto" => url.as_ref().is_some_and(|url| url.port() == Some(6543)),
+            "auto" => address.as_ref().is_some_and(|address| address.url.port() == Some(6543)),
             _ => {
                 reader.problem(&var::DATABASE_POOLER, "must be auto, transaction or session");
                 return None;
             }
         };
-        Some(Self { url: url?.to_string().into(), transaction_pooler })
+        let urls::DatabaseAddress { url, unverified } = address?;
+        Some(Self { url: url.to_string().into(), transaction_pooler, unverified })
     }
 }
 

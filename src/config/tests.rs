@@ -12,8 +12,10 @@ type Section = fn(&mut Reader<'_>) -> Option<String>;
 const SECTIONS: &[(&str, Section)] = &[
     ("database", |r| {
         use secrecy::ExposeSecret;
-        Database::read(r)
-            .map(|d| format!("{} pooler={}", d.url.expose_secret(), d.transaction_pooler))
+        Database::read(r).map(|d| {
+            let trust = if d.unverified { " unverified" } else { "" };
+            format!("{} pooler={}{trust}", d.url.expose_secret(), d.transaction_pooler)
+        })
     }),
     ("supabase", |r| Supabase::read(r).map(|s| format!("{} {}", s.rest_url, s.realtime_url))),
     ("credentials", |r| {
@@ -71,7 +73,46 @@ fn addresses() {
         (
             "database",
             &[("DATABASE_URL", "postgres://d:p@db.example.com:6543/x")],
-            "postgres://d:p@db.example.com:6543/x?sslmode=require pooler=true",
+            "postgres://d:p@db.example.com:6543/x?sslmode=require pooler=true unverified",
+        ),
+        (
+            "database",
+            &[(
+                "DATABASE_URL",
+                "postgres://d:p@db.example.com/x?sslmode=verify-full&sslrootcert=a",
+            )],
+            "postgres://d:p@db.example.com/x?sslmode=verify-full&sslrootcert=a pooler=false",
+        ),
+        (
+            "database",
+            &[("DATABASE_URL", "postgres://d:p@localhost/x?host=db.example.com")],
+            "! DATABASE_URL: must name its host before the path, not as ?host=",
+        ),
+        (
+            "database",
+            &[("DATABASE_URL", "postgres://d:p@localhost/x?hostaddr=10.0.0.1")],
+            "! DATABASE_URL: must name its host before the path, not as ?hostaddr=",
+        ),
+        (
+            "database",
+            &[("DATABASE_URL", "postgres://d:p@localhost/x?host=/run/postgresql")],
+            "! DATABASE_URL: must name its host before the path",
+        ),
+        (
+            "database",
+            &[("DATABASE_URL", "postgres://d:p@localhost/x?port=6543")],
+            "! DATABASE_URL: must name its port behind the host",
+        ),
+        (
+            "database",
+            &[("DATABASE_URL", "postgres://d@db.example.com/x?sslmode=require&ssl-mode=disable")],
+            "! DATABASE_URL: says sslmode twice",
+        ),
+        ("database", &[("DATABASE_URL", "postgres:///x")], "! DATABASE_URL: must name a host"),
+        (
+            "database",
+            &[("DATABASE_URL", "postgres:///x?host=/run/postgresql")],
+            "postgres:///x?host=/run/postgresql pooler=false",
         ),
         (
             "database",

@@ -76,8 +76,18 @@ pub(super) fn origins(reader: &mut Reader<'_>, variable: &'static Variable) -> V
     origins
 }
 
+/// A Postgres address whose way is settled.
+pub(super) struct DatabaseAddress {
+    pub url: Url,
+    /// Whether the connection leaves this machine encrypted, but to a server that nobody verifies.
+    pub unverified: bool,
+}
+
 /// Reads a Postgres address and settles its TLS mode: `require` at least, except on this machine.
-pub(super) fn database(reader: &mut Reader<'_>, variable: &'static Variable) -> Option<Url> {
+pub(super) fn database(
+    reader: &mut Reader<'_>,
+    variable: &'static Variable,
+) -> Option<DatabaseAddress> {
     let text = reader.required(variable)?;
     let url = match Url::parse(&text) {
         Ok(url) if matches!(url.scheme(), "postgres" | "postgresql") => url,
@@ -86,27 +96,66 @@ pub(super) fn database(reader: &mut Reader<'_>, variable: &'static Variable) -> 
             return None;
         }
     };
-    settle_tls(reader, variable, url)
+    match one_host(&url) {
+        Ok(local) => settle_tls(reader, variable, url, local),
+        Err(text) => {
+            reader.problem(variable, text);
+            None
+        }
+    }
 }
 
-fn settle_tls(reader: &mut Reader<'_>, variable: &'static Variable, mut url: Url) -> Option<Url> {
+/// Whether the address leads to this machine, provided that it says where it leads once and in one
+/// place: the driver takes the last of what the query says, and that before what stands ahead of it.
+fn one_host(url: &Url) -> Result<bool, String> {
+    let mut seen = Vec::new();
+    let mut socket = false;
+    for (name, value) in url.query_pairs() {
+        let name = name.replace('-', "");
+        if seen.contains(&name) {
+            return Err(format!("says {name} twice"));
+        }
+        match name.as_str() {
+            "host" if value.starts_with('/') && url.host_str().is_none_or(str::is_empty) => {
+                socket = true;
+            }
+            "host" | "hostaddr" => {
+                return Err(format!("must name its host before the path, not as ?{name}="));
+            }
+            "port" => return Err("must name its port behind the host, not as ?port=".to_owned()),
+            _ => {}
+        }
+        seen.push(name);
+    }
+    // Without a host, the driver would look for one in variables of its own.
+    if !socket && url.host_str().is_none_or(str::is_empty) {
+        return Err("must name a host".to_owned());
+    }
+    Ok(socket || host_is_loopback(url))
+}
+
+fn settle_tls(
+    reader: &mut Reader<'_>,
+    variable: &'static Variable,
+    mut url: Url,
+    local: bool,
+) -> Option<DatabaseAddress> {
     let mode = url
         .query_pairs()
         .find(|(name, _)| matches!(&**name, "sslmode" | "ssl-mode"))
         .map(|(_, mode)| mode.into_owned());
-    if host_is_loopback(&url) {
-        return Some(url);
+    if local {
+        return Some(DatabaseAddress { url, unverified: false });
     }
     match mode.as_deref() {
-        None if reader.allows_plaintext() => Some(url),
         // The driver's own default would fall back to plain text without a word.
-        None => {
+        None if !reader.allows_plaintext() => {
             url.query_pairs_mut().append_pair("sslmode", "require");
-            Some(url)
         }
-        Some("require" | "verify-ca" | "verify-full") => Some(url),
-        Some(_) if reader.allows_plaintext() => Some(url),
-        Some(mode) => {
+        Some("verify-ca" | "verify-full") => {
+            return Some(DatabaseAddress { url, unverified: false });
+        }
+        Some(mode) if mode != "require" && !reader.allows_plaintext() => {
             reader.problem(
                 variable,
                 format!(
@@ -114,7 +163,9 @@ fn settle_tls(reader: &mut Reader<'_>, variable: &'static Variable, mut url: Url
                      sslmode=require or better, or set ALLOW_PLAINTEXT=true if the network is yours"
                 ),
             );
-            None
+            return None;
         }
+        _ => {}
     }
+    Some(DatabaseAddress { url, unverified: true })
 }

@@ -38,7 +38,7 @@ macro_rules! variables {
 }
 
 variables! {
-    #[secret] DATABASE_URL: "connection of role error_daemon, as in postgres://error_daemon:password@db.project.supabase.co:5432/postgres (direct, or either mode of the pooler)";
+    #[secret] DATABASE_URL: "connection of role error_daemon, as in postgres://error_daemon:password@db.project.supabase.co:5432/postgres (direct, IPv6 only), or through either mode of the pooler with user error_daemon.project";
     DATABASE_POOLER = "auto": "transaction where the connection goes through a transaction-mode pooler, session where not, auto to take port 6543 for one";
     SUPABASE_URL: "the project's address, as in https://project.supabase.co";
     SUPABASE_REST_URL: "address of PostgREST, where it is not SUPABASE_URL/rest/v1";

@@ -21,6 +21,9 @@ const REPAIRS: u32 = 3;
 const SILENCE: Duration = Duration::from_secs(4);
 /// How long a command may take to show.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// What two commands did not mend will hardly be mended by the next, so each waits twice as long as the
+/// one before, up to this; numbered reads carry the load meanwhile.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(300);
 
 /// Watches over the socket.
 #[derive(Debug, Default)]
@@ -34,10 +37,26 @@ pub(super) struct Hearing {
     repairs: u32,
     /// The last sound, since the subscription.
     heard_at: Option<Instant>,
-    /// The last command, since the last sound.
-    asked: Option<(FeedCommand, Instant)>,
+    /// The last command since the last sound, and how many there were.
+    asked: Option<Asked>,
     /// How long the last status row took.
     canary: Option<Span>,
+}
+
+/// A command that was given.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    at: Instant,
+    /// Commands since the last sound, this one included.
+    times: u32,
+}
+
+impl Asked {
+    /// Until when the next command waits, however deaf the socket still is.
+    fn patience(self) -> Instant {
+        let doubled = PATIENCE * 2_u32.saturating_pow(self.times.saturating_sub(2).min(16));
+        self.at + doubled.min(LONGEST_PATIENCE)
+    }
 }
 
 /// What a look at the clock found.
@@ -126,8 +145,10 @@ impl Hearing {
     /// When to look next.
     pub fn next_look(&self) -> Option<Instant> {
         let echo = self.echoes.front().map(|(due, _)| *due);
-        let canary = self.waiting_for.map(|(_, sent)| sent + CANARY_WITHIN);
-        let command = self.asked.map(|(_, at)| at + PATIENCE);
+        // A canary that is lost changes nothing once several commands were no use.
+        let canary = self.waiting_for.filter(|_| self.asked.is_none_or(|asked| asked.times < 2));
+        let canary = canary.map(|(_, sent)| sent + CANARY_WITHIN);
+        let command = self.asked.map(Asked::patience);
         [echo, canary, command].into_iter().flatten().min()
     }
 
@@ -142,17 +163,19 @@ impl Hearing {
         }
         let lost =
             self.waiting_for.is_some_and(|(_, sent)| now.duration_since(sent) >= CANARY_WITHIN);
-        let waited = self.asked.is_some_and(|(_, asked)| now.duration_since(asked) >= PATIENCE);
         let silent = self.heard_at.is_none_or(|at| now.duration_since(at) >= SILENCE);
         let deaf = self.subscribed.is_some() && (lost || (silent && self.repairs >= REPAIRS));
         found.command = match self.asked {
             None if deaf => Some(FeedCommand::Rejoin),
             // It is subscribed again and still hears nothing, or never was subscribed again.
-            Some(_) if deaf || waited => Some(FeedCommand::Reconnect),
+            Some(asked) if now >= asked.patience() || (deaf && asked.times < 2) => {
+                Some(FeedCommand::Reconnect)
+            }
             _ => None,
         };
-        if let Some(command) = found.command {
-            self.asked = Some((command, now));
+        if found.command.is_some() {
+            let times = self.asked.map_or(0, |asked| asked.times).saturating_add(1);
+            self.asked = Some(Asked { at: now, times });
             self.forget();
         }
         found
@@ -202,6 +225,33 @@ mod tests {
         hearing.subscribed(after(start, 116));
         hearing.canary_heard(AT, AT, after(start, 116));
         assert!(!hearing.is_deaf());
+    }
+
+    #[tokio::test]
+    async fn what_does_not_help_is_done_less_and_less_often() {
+        let start = Instant::now();
+        let mut hearing = Hearing::default();
+        hearing.subscribed(start);
+        hearing.canary_sent(AT, after(start, 5));
+        let mut asked = Vec::new();
+        // The server takes us back at once each time, and brings nothing.
+        for second in 6..2_000 {
+            let now = after(start, second);
+            if hearing.look(now).command.is_some() {
+                asked.push(second);
+                hearing.subscribed(now);
+            }
+            if second % 5 == 0 {
+                hearing.canary_sent(AT, now);
+            }
+            assert!(hearing.next_look().is_none_or(|at| at > now), "no look for nothing: {second}");
+        }
+        let pauses: Vec<u64> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert_eq!(pauses, [20, 20, 40, 80, 160, 300, 300, 300, 300, 300], "{asked:?}");
+        // Once it is heard again, deafness is told as soon as the first time.
+        hearing.canary_heard(AT, AT, after(start, 2_000));
+        hearing.canary_sent(AT, after(start, 2_005));
+        assert_eq!(hearing.look(after(start, 2_020)).command, Some(FeedCommand::Rejoin));
     }
 
     #[tokio::test]

@@ -38,7 +38,7 @@ pub struct DispatcherSettings {
 
 impl Default for DispatcherSettings {
     fn default() -> Self {
-        Self { poll: Duration::from_secs(1), in_flight: 32, drain: Duration::from_secs(4) }
+        Self { poll: Duration::from_secs(1), in_flight: 32, drain: Duration::from_millis(3_500) }
     }
 }
 

@@ -7,6 +7,47 @@ use uuid::Uuid;
 
 use super::{Db, StoreError, pool::within};
 
+/// Every table of the migrations but those that MeshHook brings itself.
+pub const TABLES: &[&str] = &[
+    "public.error_access",
+    "public.error_masking_rules",
+    "public.error_metrics",
+    "public.error_groups",
+    "public.error_group_hours",
+    "public.error_rate_minutes",
+    "public.error_rate_hours",
+    "public.error_rates_live",
+    "public.alert_rules",
+    "public.alert_channels",
+    "public.alert_rule_channels",
+    "public.alert_silences",
+    "public.alert_quiet_hours",
+    "public.alert_inhibitions",
+    "public.alert_held_back",
+    "public.alert_incidents",
+    "public.alert_incident_events",
+    "public.alert_notifications",
+    "public.error_tracker_status",
+    "error_tracking.checkpoint",
+    "error_tracking.leases",
+    "error_tracking.masking",
+    "error_tracking.channel_secrets",
+    "error_tracking.config_version",
+    "error_tracking.used_links",
+    "error_tracking.slack_threads",
+    "error_tracking.canary_delays",
+    "error_tracking.retention",
+];
+
+/// Tables that the daemon and the dashboard subscribe to.
+pub const PUBLISHED: &[&str] = &[
+    "public.error_metrics",
+    "public.alert_incidents",
+    "public.alert_rules",
+    "public.error_rates_live",
+    "public.error_tracker_status",
+];
+
 /// Who we are, and on what.
 #[derive(Clone, Debug)]
 pub struct Login {
@@ -19,7 +60,7 @@ pub struct Login {
 }
 
 /// What our role may do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Rights {
     /// May read the counted columns.
     pub reads_events: bool,
@@ -35,8 +76,8 @@ pub struct Rights {
     pub reads_numbers: bool,
     /// Row-level security hides nothing from it.
     pub sees_every_row: bool,
-    /// PostgREST and Realtime may switch to it.
-    pub granted_to_authenticator: bool,
+    /// Of the logins of PostgREST and Realtime, those that exist and may not become our role.
+    pub cannot_switch: Vec<String>,
 }
 
 /// An instance of the daemon, from the status table.
@@ -98,33 +139,25 @@ pub async fn login(db: &Db, limit: Duration) -> Result<Login, StoreError> {
     only(what, read(what, &rows, one)?)
 }
 
-/// Those of `tables` (with schema) that do not exist.
+/// Those of [`TABLES`] that do not exist.
 ///
 /// # Errors
 /// When the database does not answer within `limit`.
-pub async fn missing_tables(
-    db: &Db,
-    tables: &[&str],
-    limit: Duration,
-) -> Result<Vec<String>, StoreError> {
+pub async fn missing_tables(db: &Db, limit: Duration) -> Result<Vec<String>, StoreError> {
     let what = "look for tables";
     let sql = include_str!("../../sql/diagnose_tables.sql");
-    let rows = rows(db, what, sql, Some(tables), limit).await?;
+    let rows = rows(db, what, sql, Some(TABLES), limit).await?;
     read(what, &rows, |row| row.try_get(0))
 }
 
-/// Those of `tables` (with schema) that Realtime does not publish.
+/// Those of [`PUBLISHED`] that Realtime does not publish.
 ///
 /// # Errors
 /// When the database does not answer within `limit`.
-pub async fn unpublished(
-    db: &Db,
-    tables: &[&str],
-    limit: Duration,
-) -> Result<Vec<String>, StoreError> {
+pub async fn unpublished(db: &Db, limit: Duration) -> Result<Vec<String>, StoreError> {
     let what = "look at the publication";
     let sql = include_str!("../../sql/diagnose_published.sql");
-    let rows = rows(db, what, sql, Some(tables), limit).await?;
+    let rows = rows(db, what, sql, Some(PUBLISHED), limit).await?;
     read(what, &rows, |row| row.try_get(0))
 }
 
@@ -144,7 +177,7 @@ pub async fn rights(db: &Db, limit: Duration) -> Result<Rights, StoreError> {
             notifies: row.try_get(4)?,
             reads_numbers: row.try_get(5)?,
             sees_every_row: row.try_get(6)?,
-            granted_to_authenticator: row.try_get(7)?,
+            cannot_switch: row.try_get(7)?,
         })
     };
     only(what, read(what, &rows, one)?)

@@ -34,8 +34,23 @@ begin
   if exists (select from pg_roles where rolname = 'authenticator') then
     grant error_reporter, error_daemon to authenticator;
   end if;
-  if exists (select from pg_roles where rolname = 'supabase_realtime_admin') then
-    grant error_reporter, error_daemon to supabase_realtime_admin;
+  if exists (select from pg_roles r where r.rolname = 'supabase_realtime_admin'
+               and not pg_has_role(r.oid, 'error_daemon', 'member')) then
+    begin
+      grant error_reporter, error_daemon to supabase_realtime_admin;
+    exception when insufficient_privilege then
+      -- The hosted platform reserves this role, also against postgres. Realtime's login is a member of
+      -- service_role too, and membership is passed on: it may then become error_daemon all the same.
+      -- Whoever holds the service key may already change every table in public; a service_role that
+      -- inherits would get our rights without asking for them, so it gets none.
+      if exists (select from pg_roles where rolname = 'service_role' and not rolinherit)
+        and pg_has_role('supabase_realtime_admin', 'service_role', 'member') then
+        grant error_daemon to service_role;
+        raise notice 'supabase_realtime_admin is reserved here; it may become error_daemon through service_role';
+      else
+        raise notice 'supabase_realtime_admin is reserved here, and may not become error_daemon; should Realtime log in by it, the daemon hears nothing there and lives on numbered reads';
+      end if;
+    end;
   end if;
 end $$;
 
@@ -47,10 +62,12 @@ grant usage on schema error_tracking to error_daemon;
 
 -- What MeshHook brings, where it is missing -----------------------------------------------------
 
-create schema if not exists auth;
-
 do $$
 begin
+  -- Even `if not exists` would ask for the right to create one.
+  if to_regnamespace('auth') is null then
+    create schema auth;
+  end if;
   if to_regprocedure('auth.uid()') is null then
     create function auth.uid() returns uuid language sql stable as
     $f$ select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub', '')::uuid $f$;

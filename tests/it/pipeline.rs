@@ -11,3 +11,4 @@ mod observability;
 mod pooler;
 mod processes;
 mod rules;
+mod service_key;

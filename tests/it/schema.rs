@@ -4,10 +4,11 @@
 
 use std::path::PathBuf;
 
+use meshhook_errors::store::diagnose;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 
 use crate::support::{
-    db::{MIGRATIONS, TestDb},
+    db::{MIGRATIONS, OwnServer, TestDb, pool},
     sql,
 };
 
@@ -118,6 +119,58 @@ async fn a_migration_that_fails_leaves_nothing_behind() {
         run(&db, &text).await.unwrap_or_else(|error| panic!("{name}: {error}"));
     }
     assert!(tried >= 20, "only {tried} places");
+}
+
+/// A hosted project: migrations run as `postgres`, who is no superuser, and a role is reserved that the
+/// first one would grant ours to. Everything installs, and Realtime's login finds another way.
+#[tokio::test]
+async fn a_reserved_role_costs_no_migration() {
+    let (server, db) = OwnServer::bare().await;
+    let admin = db.admin().await;
+    let superuser = "select rolsuper from pg_roles where rolname = current_user";
+    assert!(!sqlx::query_scalar::<_, bool>(superuser).fetch_one(&admin).await.unwrap());
+    // What reserves roles there is a library of the platform; this is its refusal.
+    let grant = "grant error_reporter, error_daemon to supabase_realtime_admin;";
+    let refusal = "raise exception '\"supabase_realtime_admin\" is a reserved role, only superusers can \
+                   modify it' using errcode = '42501';";
+    let hosted: Vec<_> =
+        migrations().into_iter().map(|(name, text)| (name, text.replace(grant, refusal))).collect();
+    assert!(hosted[0].1.contains(refusal), "the first migration grants that role nothing any more");
+    // Who inherits service_role's rights must not get ours along with them.
+    let owner = pool(&server.url("supabase_admin", &db.name)).await;
+    for (inherits, expected) in [("inherit", false), ("noinherit", true)] {
+        sql(&owner, &format!("alter role service_role {inherits}")).await;
+        for (name, text) in &hosted {
+            run(&db, text).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+        let may = "select pg_has_role('authenticator', 'error_daemon', 'member'),
+                          pg_has_role('supabase_realtime_admin', 'error_daemon', 'member')";
+        let may: (bool, bool) = sqlx::query_as(may).fetch_one(&admin).await.unwrap();
+        assert_eq!(may, (true, expected), "{inherits}");
+    }
+    let become_us = "set session authorization supabase_realtime_admin; set role error_daemon;
+                     select count(*) from public.error_tracker_status";
+    let mut login = owner.acquire().await.unwrap();
+    sqlx::raw_sql(become_us).execute(&mut *login).await.unwrap();
+    // Being allowed to switch is not having the rights.
+    let holds =
+        "select has_table_privilege('service_role', 'error_tracking.channel_secrets', 'select')";
+    assert!(!sqlx::query_scalar::<_, bool>(holds).fetch_one(&admin).await.unwrap());
+}
+
+/// `check` looks for every table there is.
+#[tokio::test]
+async fn check_knows_every_table() {
+    let db = TestDb::new().await;
+    let tables = "select c.relnamespace::regnamespace || '.' || c.relname from pg_class c
+       where c.relkind in ('r', 'p')
+         and c.relnamespace in ('public'::regnamespace, 'error_tracking'::regnamespace)
+         and c.relname not in ('projects', 'workflow_definitions', 'workflow_runs') order by 1";
+    let tables: Vec<String> =
+        sqlx::query_scalar(tables).fetch_all(&db.admin().await).await.unwrap();
+    let mut known = diagnose::TABLES.to_vec();
+    known.sort_unstable();
+    assert_eq!(known, tables);
 }
 
 /// Up to six places between statements: not within a function's body, from the first to the last.
@@ -274,13 +327,9 @@ async fn everything_is_described_and_safe() {
     .fetch_all(&pool)
     .await
     .unwrap();
-    let expected = [
-        "alert_incidents",
-        "alert_rules",
-        "error_metrics",
-        "error_rates_live",
-        "error_tracker_status",
-    ];
+    let mut expected: Vec<_> =
+        diagnose::PUBLISHED.iter().filter_map(|name| name.strip_prefix("public.")).collect();
+    expected.sort_unstable();
     assert_eq!(published, expected);
 }
 

@@ -6,7 +6,7 @@ use tokio::{sync::mpsc, time};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Report, TIME_LIMIT};
+use super::{REALTIME_LOGIN, Report, TIME_LIMIT};
 use crate::{
     cli::wiring,
     clock::Clock,
@@ -34,7 +34,7 @@ pub(super) async fn check(
         report.note("credentials", wiring::SERVICE_KEY_CONSEQUENCES);
     }
     let client = wiring::daemon_minter(credentials, wiring::DAEMON_TOKEN_LIFE, clock.clone())
-        .and_then(|minter| Ok((wiring::realtime_config(supabase)?, minter)))
+        .and_then(|minter| Ok((wiring::realtime_config(supabase, credentials)?, minter)))
         .and_then(|(config, minter)| RealtimeClient::new(config, minter).map_err(Error::failed));
     let client = match client {
         Ok((client, _handle)) => client,
@@ -92,8 +92,11 @@ async fn canary_returns(report: &mut Report, db: &Db, events: &mut mpsc::Receive
         Err(reason) => report.fail(
             "canary",
             reason,
-            "the socket is subscribed but deaf: check that error_daemon may select from \
-             error_tracker_status, and the server's Realtime log",
+            &format!(
+                "the socket is subscribed but deaf: check that error_daemon may select from \
+                 error_tracker_status, and the server's Realtime log for \"permission denied to set \
+                 role\"; {REALTIME_LOGIN}"
+            ),
         ),
     }
     if let Err(error) = diagnose::delete_canary(db, id, TIME_LIMIT).await {

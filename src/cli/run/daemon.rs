@@ -35,8 +35,11 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// How long tasks may take to end after the daemon was told to stop; the lease goes last.
-const GRACE: Duration = Duration::from_millis(4_300);
+/// An instance that was told to stop has stopped by then, also when nothing answers it any more. The
+/// process promises 5 s, of which the runtime takes a little at its end.
+const STOP_WITHIN: Duration = Duration::from_millis(4_400);
+/// How much of that the tasks may take: giving the lease back and closing connections come after them.
+const GRACE: Duration = Duration::from_millis(3_700);
 /// How long a starting instance waits to learn whether it leads.
 const FIRST_LEASE: Duration = Duration::from_secs(1);
 /// Decisions that may wait for the writer, in batches; more, and the engine waits too.
@@ -70,7 +73,7 @@ impl Daemon {
         let instance = Uuid::new_v4();
         let minter =
             wiring::daemon_minter(&settings.credentials, settings.token_life, clock.clone())?;
-        let mut realtime = wiring::realtime_config(&settings.supabase)?;
+        let mut realtime = wiring::realtime_config(&settings.supabase, &settings.credentials)?;
         realtime.timing = settings.socket.clone();
         let (client, socket_handle) =
             RealtimeClient::new(realtime, minter).map_err(Error::failed)?;
@@ -278,14 +281,16 @@ impl Daemon {
     /// # Errors
     /// When it stopped because one of its tasks failed.
     pub async fn stopped(self) -> Result<(), Error> {
+        self.tasks.stopping().await;
+        let deadline = time::Instant::now() + STOP_WITHIN;
         let ended = self.tasks.run(GRACE).await;
         if !ended.in_time {
             tracing::warn!("some tasks did not end in time and were aborted");
         }
         let (lease, cancel) = self.lease;
         cancel.cancel();
-        lease.run(Duration::from_secs(2)).await;
-        let _ = time::timeout(Duration::from_millis(500), self.db.close()).await;
+        lease.run(deadline.saturating_duration_since(time::Instant::now())).await;
+        let _ = time::timeout_at(deadline, self.db.close()).await;
         if ended.failed {
             return Err(Error::failed("a task failed; the log says which and why"));
         }

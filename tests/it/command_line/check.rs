@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use crate::support::{
-    db::{TestDb, switch},
+    db::TestDb,
+    external,
     process::{Output, run},
     stack::{Stack, Variables, local_supabase},
 };
@@ -97,16 +98,28 @@ async fn a_healthy_deployment_and_each_thing_that_can_be_wrong_with_it() {
     fails(&output, &[("channel \"absent\"", "")]);
     assert_eq!(run(&variables, &["check", "--no-channels"], "").await.status, 0);
 
-    let output = check(&with(&variables, "FEED_TICK_BUSY_MS", "soon")).await;
+    let mut wrong = variables.clone();
+    for (name, value) in [
+        ("FEED_TICK_BUSY_MS", "soon"),
+        ("API_ALLOWED_ORIGINS", "*"),
+        ("RETENTION", "cron"),
+        ("DEAD_MANS_PING_URL", "ftp://x"),
+    ] {
+        wrong.insert(name.to_owned(), value.to_owned());
+    }
+    let output = check(&wrong).await;
     let found = lines(&output);
-    assert!(output.status == 1 && found["FEED_TICK_BUSY_MS"].0 == "FAIL", "{output:?}");
+    for name in ["FEED_TICK_BUSY_MS", "API_ALLOWED_ORIGINS", "RETENTION", "DEAD_MANS_PING_URL"] {
+        assert!(found.get(name).is_some_and(|line| line.0 == "FAIL"), "{name}: {output:?}");
+    }
+    assert_eq!(output.status, 1);
 
     let mut service = with(&variables, "SUPABASE_SERVICE_ROLE_KEY", &stack.service_key());
     service.remove("SUPABASE_JWT_SECRET");
     let output = check(&service).await;
     assert_eq!(lines(&output)["credentials"].0, "note", "{output:?}");
 
-    if switch("TEST_SUPABASE_URL").is_some() {
+    if external::named() {
         eprintln!("not tested with a broken schema: another's Supabase is used");
         return;
     }
@@ -138,7 +151,7 @@ async fn a_healthy_deployment_and_each_thing_that_can_be_wrong_with_it() {
 
 #[tokio::test]
 async fn a_project_without_the_migrations() {
-    if switch("TEST_SUPABASE_URL").is_some() {
+    if external::named() {
         eprintln!("not tested without migrations: another's Supabase is used");
         return;
     }

@@ -21,10 +21,7 @@ use tokio::{
 };
 
 use self::rig::{Look, Rig, TOO_LATE};
-use crate::support::{
-    db::{TestDb, switch},
-    stack::Stack,
-};
+use crate::support::{db::TestDb, external, stack::Stack};
 
 /// Deployments at a time: most of a fault is waiting, but two cores and one database server have
 /// their limits.
@@ -59,7 +56,7 @@ pub const NONE: Fault = Fault {
 
 /// Lets every fault happen to a deployment of its own.
 pub async fn run(faults: &'static [Fault]) {
-    if switch("TEST_SUPABASE_URL").is_some() {
+    if external::named() {
         eprintln!("faults are tested with the local Supabase");
     }
     let mut runs = JoinSet::new();

@@ -1,6 +1,7 @@
 //! The daemon behind a transaction-mode pooler.
 
 use std::{
+    io::Write as _,
     os::unix::{fs::chown, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -13,7 +14,7 @@ use url::Url;
 use crate::support::{
     eventually,
     letters::{headline, mail, request},
-    process::Folder,
+    process::{Folder, Process},
     stack::{ALERT_LIMIT, Stack, burst},
 };
 
@@ -86,18 +87,82 @@ impl Pooler {
     }
 }
 
-#[tokio::test]
-async fn the_main_path_works_through_a_transaction_mode_pooler() {
+/// A deployment and a pooler in front of its database, with the address through it; none where there is
+/// no pooler, which is said past the capture of output: a test that passes without testing must not look
+/// like one that tested.
+async fn pooled(test: &str) -> Option<(Stack, Pooler, Url)> {
+    let Some(program) = program() else {
+        let text = format!(
+            "\n{test} DID NOT RUN: no pgbouncer here; on Debian: apt-get install pgbouncer\n"
+        );
+        std::io::stderr().write_all(text.as_bytes()).expect("standard error");
+        return None;
+    };
     let stack = Stack::start().await;
     let direct: Url = stack.variables()["DATABASE_URL"].parse().expect("an address");
-    let Some(program) = program() else {
-        eprintln!("not tested behind a transaction-mode pooler: there is no pgbouncer here");
-        return;
-    };
     let pooler = Pooler::start(&program, &direct).await;
-    let mut through = direct.clone();
+    let mut through = direct;
     through.set_port(Some(pooler.port)).expect("a port");
     through.set_ip_host([127, 0, 0, 1].into()).expect("a host");
+    Some((stack, pooler, through))
+}
+
+/// A process that hangs keeps whatever server connection it had; the pooler must not let that keep another
+/// from leading, nor the hanging one from finding itself replaced.
+#[tokio::test]
+async fn one_takes_over_from_another_through_a_transaction_mode_pooler() {
+    let name = "one_takes_over_from_another_through_a_transaction_mode_pooler";
+    let Some((stack, _pooler, through)) = pooled(name).await else { return };
+    let channel = stack.channel("ops", "slack").await;
+    for class in ["system", "input"] {
+        let fields = json!({"error_types": [class], "window_seconds": 600, "warning": 5});
+        stack.rule(&format!("Any {class}"), fields, &[channel]).await;
+    }
+    let variables = |instance: &str| {
+        let mut variables = stack.variables();
+        let own = [
+            ("DATABASE_URL", through.as_str()),
+            ("DATABASE_POOLER", "transaction"),
+            ("INSTANCE_NAME", instance),
+        ];
+        variables.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        variables
+    };
+    let first = Process::start(variables("first")).await;
+    first.until_role("leader").await;
+    let second = Process::start(variables("second")).await;
+    second.until_role("standby").await;
+    let fence = "select fence from error_tracking.leases";
+    let before = stack.number(fence).await;
+
+    let report = async |class| {
+        stack.reporter(None).insert_errors(&burst(5, class, 0)).await.expect("errors");
+    };
+    report("system").await;
+    request(&stack.slack, ALERT_LIMIT, |r| headline(r).contains("Any system")).await;
+    // What was sent and not recorded yet would have to be sent again.
+    let sent = "select count(*) from public.alert_notifications where state = 'sent'";
+    eventually("it is recorded", || async { (stack.number(sent).await == 1).then_some(()) }).await;
+    first.signal("STOP").await;
+    let took = second.until_role("leader").await;
+    println!("taken over through the pooler {took:?} after the leader began to hang");
+    let after = stack.number(fence).await;
+    assert!(after > before, "{after} after {before}");
+    report("input").await;
+    request(&stack.slack, ALERT_LIMIT, |r| headline(r).contains("Any input")).await;
+    first.signal("CONT").await;
+    first.until_role("standby").await;
+    assert_eq!(stack.number(fence).await, after, "whoever was replaced does not come back");
+    let told: Vec<_> = stack.slack.requests().iter().map(headline).collect();
+    assert_eq!(told.len(), 2, "each is told once: {told:#?}");
+    let opened = "select count(*) from public.alert_incidents where rule_id is not null";
+    assert_eq!(stack.number(opened).await, 2);
+}
+
+#[tokio::test]
+async fn the_main_path_works_through_a_transaction_mode_pooler() {
+    let name = "the_main_path_works_through_a_transaction_mode_pooler";
+    let Some((stack, _pooler, through)) = pooled(name).await else { return };
     let channels = [stack.channel("ops", "slack").await, stack.channel("mail", "email").await];
     let fields = json!({"window_seconds": 60, "warning": 20});
     let rule = stack.rule("Errors", fields, &channels).await;

@@ -144,6 +144,17 @@ async fn an_instance_waits_for_its_database_and_stops_when_told_to() {
     early.signal("TERM").await;
     assert_eq!(early.ended().await.0.code(), Some(0), "{}", early.log());
 
+    // A database that falls silent while everything runs.
+    let mut cut_off = Process::start(at(&proxy.through(&direct))).await;
+    cut_off.until_role("leader").await;
+    stack.reporter(None).insert_errors(&burst(5, "system", 0)).await.expect("errors");
+    proxy.fall_silent();
+    cut_off.signal("TERM").await;
+    let (status, took) = cut_off.ended().await;
+    println!("SIGTERM with a silent database: ended after {took:?}");
+    assert_eq!(status.code(), Some(0), "{}", cut_off.log());
+    assert!(took < CLEAN_STOP, "{took:?}");
+
     // A server that takes connections and says nothing.
     let mute = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let mut url = direct.clone();

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::support::{
     eventually,
     letters::{headline, request},
+    sql,
     stack::{ALERT_LIMIT, Instance, Stack, burst},
 };
 
@@ -126,6 +127,10 @@ async fn a_rule_that_cannot_be_used_is_reported_and_costs_only_itself() {
     stack.rule("Good before", json!({"error_types": ["system"], "warning": 3}), &[channel]).await;
     let instance = stack.daemon().await;
     // Somebody has dropped a constraint, or a later version knows more metrics.
+    let constraint = "select pg_get_constraintdef(oid) from pg_constraint
+        where conrelid = 'public.alert_rules'::regclass and conname = 'metric_must_be_a_known_kind'";
+    let constraint: String =
+        sqlx::query_scalar(constraint).fetch_one(&stack.admin).await.expect("the constraint");
     stack.alter("alter table public.alert_rules drop constraint metric_must_be_a_known_kind").await;
     let bad = stack.rule("Too new", json!({"metric": "median", "warning": 1}), &[channel]).await;
     stack.rule("Good after", json!({"error_types": ["input"], "warning": 3}), &[channel]).await;
@@ -148,12 +153,10 @@ async fn a_rule_that_cannot_be_used_is_reported_and_costs_only_itself() {
         request(&stack.slack, ALERT_LIMIT, |r| headline(r).contains(rule)).await;
     }
     stack.execute("delete from public.alert_rules where rule_id = $1", bad).await;
-    stack
-        .alter(
-            "alter table public.alert_rules add constraint metric_must_be_a_known_kind \
-             check (metric in ('count', 'rate', 'ratio'))",
-        )
-        .await;
+    let restore = format!(
+        "alter table public.alert_rules add constraint metric_must_be_a_known_kind {constraint}"
+    );
+    sql(&stack.admin, &restore).await;
     eventually("the problem is gone", || async {
         let (_, body) = instance.http("/readyz").await;
         (!body.contains("Too new")).then_some(())

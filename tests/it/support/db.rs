@@ -296,18 +296,27 @@ impl OwnServer {
     /// # Panics
     /// When it does not start.
     pub async fn start() -> (Self, TestDb) {
-        rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
-        let options = ClusterOptions::temporary(binaries().await.expect("a server's programs"));
-        let cluster = Cluster::start(options).await.expect("the server starts");
-        let name = format!("test_{}", Uuid::new_v4().simple());
-        cluster.create_database(&name).await.expect("a database");
+        let (Self(cluster), db) = Self::bare().await;
         let server = Server {
             admin: Url::parse(&cluster.url("postgres", "postgres")).expect("an address"),
             password: cluster.password().to_owned(),
             cluster: Some(cluster),
         };
-        server.migrate(&name).await.expect("the migrations apply");
-        let cluster = server.cluster.expect("it was there");
+        server.migrate(&db.name).await.expect("the migrations apply");
+        (Self(server.cluster.expect("it was there")), db)
+    }
+
+    /// Starts it, with one database in which no migration ran, nor in any other: our roles, which belong
+    /// to the whole server, are not there yet.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn bare() -> (Self, TestDb) {
+        rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+        let options = ClusterOptions::temporary(binaries().await.expect("a server's programs"));
+        let cluster = Cluster::start(options).await.expect("the server starts");
+        let name = format!("test_{}", Uuid::new_v4().simple());
+        cluster.create_database(&name).await.expect("a database");
         let db = TestDb {
             admin_url: cluster.url("postgres", &name),
             daemon_url: cluster.url("error_daemon", &name),

@@ -3,6 +3,7 @@
 //! Switches come in through environment variables, databases and values go out to the tests.
 
 pub mod db;
+pub mod external;
 pub mod fleet;
 pub mod letters;
 pub mod process;

@@ -1,4 +1,4 @@
-//! A TCP proxy whose other side can vanish, as a database does.
+//! A TCP proxy whose other side can vanish, as a database does, or fall silent.
 
 use std::net::SocketAddr;
 
@@ -14,8 +14,18 @@ use url::Url;
 /// The proxy; it ends when it is dropped.
 pub struct Proxy {
     address: SocketAddr,
-    up: watch::Sender<bool>,
+    line: watch::Sender<Line>,
     _task: AbortOnDropHandle<()>,
+}
+
+/// How the line is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Line {
+    Up,
+    /// Every connection is cut.
+    Down,
+    /// Connections stay, new ones are made, and nothing comes through.
+    Silent,
 }
 
 impl Proxy {
@@ -24,9 +34,9 @@ impl Proxy {
         let target = (url.host_str().expect("a host").to_owned(), url.port().unwrap_or(5432));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let (up, seen) = watch::channel(true);
+        let (line, seen) = watch::channel(Line::Up);
         let task = tokio::spawn(pass(listener, target, seen));
-        Self { address, up, _task: AbortOnDropHandle::new(task) }
+        Self { address, line, _task: AbortOnDropHandle::new(task) }
     }
 
     /// `url` through this proxy.
@@ -39,26 +49,32 @@ impl Proxy {
 
     /// Cuts every connection and takes no new one, or takes them again.
     pub fn set_up(&self, up: bool) {
-        self.up.send_replace(up);
+        self.line.send_replace(if up { Line::Up } else { Line::Down });
+    }
+
+    /// Lets nothing through any more, without a word; what was under way then is lost.
+    pub fn fall_silent(&self) {
+        self.line.send_replace(Line::Silent);
     }
 }
 
-async fn pass(listener: TcpListener, target: (String, u16), up: watch::Receiver<bool>) {
+async fn pass(listener: TcpListener, target: (String, u16), line: watch::Receiver<Line>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             Some(_) = connections.join_next() => {}
             Ok((mut stream, _)) = listener.accept() => {
-                let (target, mut up) = (target.clone(), up.clone());
+                let (target, mut line) = (target.clone(), line.clone());
                 connections.spawn(async move {
-                    if !*up.borrow() {
-                        return;
-                    }
                     let Ok(mut server) = TcpStream::connect(target).await else { return };
-                    tokio::select! {
-                        _ = copy_bidirectional(&mut stream, &mut server) => {}
-                        _ = up.wait_for(|up| !up) => {}
+                    if *line.borrow() == Line::Up {
+                        tokio::select! {
+                            _ = copy_bidirectional(&mut stream, &mut server) => return,
+                            _ = line.wait_for(|line| *line != Line::Up) => {}
+                        }
                     }
+                    // Both ends stay open as long as the silence lasts.
+                    let _ = line.wait_for(|line| *line != Line::Silent).await;
                 });
             }
         }

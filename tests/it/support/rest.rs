@@ -1,36 +1,16 @@
-//! A REST server for a test: ours on a database of its own, or the Supabase that the environment names.
-//!
-//! | variable | meaning |
-//! |---|---|
-//! | `TEST_SUPABASE_URL` | use that project's REST API; needs the next two |
-//! | `TEST_DATABASE_URL` | that project's database, as a role that bypasses row-level security |
-//! | `TEST_JWT_SECRET` | the HS256 secret of its tokens |
-//! | `TEST_ANON_KEY` | what its gateway wants as `apikey`; by default a token of role `anon` |
-//!
-//! A project that was named is shared: tests that use it run one after the other, and each begins
-//! by emptying the tables of error tracking. Name no project whose errors anybody wants to keep.
-
-use std::sync::{Arc, OnceLock};
+//! A REST server for a test: ours on a database of its own, or the one that the environment names
+//! ([`super::external`]).
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use supabase_local::{
     jwt::sign_hs256,
-    migrate::apply_folder,
     rest::{Rest, RestConfig},
 };
-use tokio::{
-    net::TcpListener,
-    sync::{Mutex, OwnedMutexGuard},
-    task::JoinSet,
-};
+use tokio::{net::TcpListener, sync::OwnedMutexGuard, task::JoinSet};
 
-use super::{
-    PATIENCE,
-    db::{MIGRATIONS, TestDb, switch},
-    eventually, sql,
-};
+use super::{PATIENCE, db::TestDb, eventually, external::External, sql};
 
 const SECRET: &str = "the tests' secret, long enough for HS256";
 
@@ -63,8 +43,8 @@ pub struct Answer {
 impl RestSite {
     /// Starts the local server, or prepares the project of the environment.
     pub async fn start() -> Self {
-        match switch("TEST_SUPABASE_URL") {
-            Some(url) => Self::external(url.trim_end_matches('/')).await,
+        match External::read() {
+            Some(external) => Self::external(external).await,
             None => Self::local().await,
         }
     }
@@ -90,20 +70,13 @@ impl RestSite {
         }
     }
 
-    async fn external(url: &str) -> Self {
-        static ALONE: OnceLock<Arc<Mutex<()>>> = OnceLock::new();
-        let alone = ALONE.get_or_init(Arc::default).clone().lock_owned().await;
-        let needed =
-            |name| switch(name).unwrap_or_else(|| panic!("TEST_SUPABASE_URL needs {name}"));
-        let (database_url, secret) = (needed("TEST_DATABASE_URL"), needed("TEST_JWT_SECRET"));
-        eprintln!("this test uses the Supabase of TEST_SUPABASE_URL");
-        apply_folder(&database_url, std::path::Path::new(MIGRATIONS)).await.unwrap();
-        let admin = PgPool::connect(&database_url).await.unwrap();
-        let anon = sign_hs256(&secret, &json!({"role": "anon"})).unwrap();
+    async fn external(external: External) -> Self {
+        let (admin, alone) = external.prepare().await;
+        let anon = sign_hs256(&external.jwt_secret, &json!({"role": "anon"})).unwrap();
         let site = Self {
-            url: format!("{url}/rest/v1"),
-            api_key: Some(switch("TEST_ANON_KEY").unwrap_or(anon)),
-            secret,
+            url: external.rest_url,
+            api_key: Some(external.anon_key.unwrap_or(anon)),
+            secret: external.jwt_secret,
             client: client(),
             admin,
             external: true,
@@ -111,7 +84,6 @@ impl RestSite {
             _database: None,
             _alone: Some(alone),
         };
-        site.empty().await;
         sql(&site.admin, "notify pgrst, 'reload schema'").await;
         let service = site.token(&json!({"role": "service_role"}));
         eventually("the REST API knows the tables", async || {

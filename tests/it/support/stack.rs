@@ -1,10 +1,6 @@
 //! A whole deployment for one test: database, PostgREST, Realtime, sinks for alerts, and daemons.
 //!
-//! By default all of it runs here. With `TEST_SUPABASE_URL`, `TEST_DATABASE_URL` (as the owner,
-//! `postgres`) and `TEST_JWT_SECRET` the tests use that Supabase instead; they then take turns, and
-//! each begins by emptying the tables of error tracking. `TEST_SUPABASE_REST_URL`,
-//! `TEST_SUPABASE_REALTIME_URL`, `TEST_SUPABASE_REALTIME_HOST` and `TEST_SUPABASE_ANON_KEY` are for
-//! servers without a gateway.
+//! By default all of it runs here; else on the Supabase that the environment names ([`super::external`]).
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -21,15 +17,16 @@ use meshhook_errors::{
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 use sqlx::PgPool;
-use supabase_local::{LOCAL_JWT_SECRET, LocalConfig, LocalSupabase, faults::Faults, migrate};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use supabase_local::{LOCAL_JWT_SECRET, LocalConfig, LocalSupabase, faults::Faults};
+use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use uuid::Uuid;
 
 use super::{
-    db::{MIGRATIONS, TestDb, pool, switch},
+    db::{TestDb, pool, switch},
     eventually,
+    external::External,
 };
 
 pub use super::scene::{at, burst, event};
@@ -126,8 +123,8 @@ impl Stack {
             // Tests that are about them name the channels.
             ("SYSTEM_ALERT_CHANNELS", "none".to_owned()),
         ];
-        let mut stack = match switch("TEST_SUPABASE_URL") {
-            Some(url) if db.is_none() => Self::given(&url, slack, webhook, mail).await,
+        let mut stack = match External::read() {
+            Some(external) if db.is_none() => Self::given(external, slack, webhook, mail).await,
             _ => Self::local(db, adjust, slack, webhook, mail).await,
         };
         stack.variables.extend(common.map(|(name, value)| (name.to_owned(), value)));
@@ -166,40 +163,31 @@ impl Stack {
         }
     }
 
-    async fn given(url: &str, slack: HttpSink, webhook: HttpSink, mail: SmtpSink) -> Self {
-        static TURN: std::sync::OnceLock<Arc<Mutex<()>>> = std::sync::OnceLock::new();
-        let turn = Arc::clone(TURN.get_or_init(Arc::default)).lock_owned().await;
-        eprintln!("this test uses the Supabase of TEST_SUPABASE_URL");
-        let admin_url = switch("TEST_DATABASE_URL").expect("TEST_DATABASE_URL goes with it");
-        let jwt_secret = switch("TEST_JWT_SECRET").expect("TEST_JWT_SECRET goes with it");
-        migrate::apply_folder(&admin_url, MIGRATIONS.as_ref()).await.expect("the migrations apply");
-        let admin = pool(&admin_url).await;
+    async fn given(external: External, slack: HttpSink, webhook: HttpSink, mail: SmtpSink) -> Self {
+        let (admin, turn) = external.prepare().await;
         let password = Uuid::new_v4().simple().to_string();
         let set = sqlx::AssertSqlSafe(format!("alter role error_daemon password '{password}'"));
         sqlx::query(set).execute(&admin).await.expect("error_daemon gets a password");
-        empty_tables(&admin).await;
-        let mut daemon_url = Url::parse(&admin_url).expect("an address");
+        let mut daemon_url = Url::parse(&external.database_url).expect("an address");
         daemon_url.set_username("error_daemon").expect("a database address has a user");
         daemon_url.set_password(Some(&password)).expect("a database address has a password");
         let mut variables = Variables::from([
             ("DATABASE_URL".to_owned(), daemon_url.to_string()),
-            ("SUPABASE_URL".to_owned(), url.to_owned()),
-            ("SUPABASE_JWT_SECRET".to_owned(), jwt_secret.clone()),
+            ("SUPABASE_JWT_SECRET".to_owned(), external.jwt_secret.clone()),
         ]);
-        let names = ["REST_URL", "REALTIME_URL", "REALTIME_HOST", "ANON_KEY"];
-        for name in names.map(|name| format!("SUPABASE_{name}")) {
+        for name in ["URL", "REST_URL", "REALTIME_URL", "REALTIME_HOST", "ANON_KEY"] {
+            let name = format!("SUPABASE_{name}");
             variables.extend(switch(&format!("TEST_{name}")).map(|value| (name, value)));
         }
-        let rest_url = switch("TEST_SUPABASE_REST_URL").unwrap_or(format!("{url}/rest/v1"));
         Self {
             admin,
             slack,
             webhook,
             mail,
-            rest_key: variables.get("SUPABASE_ANON_KEY").cloned(),
+            rest_key: external.anon_key,
             variables,
-            rest_url: rest_url.parse().expect("an address"),
-            jwt_secret,
+            rest_url: external.rest_url.parse().expect("an address"),
+            jwt_secret: external.jwt_secret,
             local: None,
             _turn: Some(turn),
         }
@@ -256,7 +244,16 @@ impl Stack {
         variables: impl IntoIterator<Item = (&'a str, &'a str)>,
         adjust: impl FnOnce(&mut Settings),
     ) -> Instance {
-        let mut settings = Settings::read(&self.environment().with(variables)).expect("settings");
+        self.daemon_in(&self.environment().with(variables), adjust).await
+    }
+
+    /// Starts a daemon in another environment than this deployment's.
+    pub async fn daemon_in(
+        &self,
+        environment: &Environment,
+        adjust: impl FnOnce(&mut Settings),
+    ) -> Instance {
+        let mut settings = Settings::read(environment).expect("settings");
         adjust(&mut settings);
         let cancel = CancellationToken::new();
         let daemon =
@@ -349,23 +346,4 @@ pub async fn local_supabase(db: &TestDb, adjust: impl FnOnce(&mut LocalConfig)) 
     };
     adjust(&mut config);
     LocalSupabase::start(config).await.expect("the local Supabase starts")
-}
-
-async fn empty_tables(admin: &PgPool) {
-    sqlx::raw_sql(
-        "truncate public.error_metrics, public.error_groups, public.error_rate_minutes, \
-           public.error_rate_hours, public.error_rates_live, public.alert_rules, \
-           public.alert_channels, public.alert_rule_channels, public.alert_silences, \
-           public.alert_quiet_hours, public.alert_inhibitions, public.alert_held_back, \
-           public.alert_incidents, public.alert_incident_events, public.alert_notifications, \
-           public.error_tracker_status, public.error_access, error_tracking.channel_secrets cascade; \
-         update error_tracking.leases set holder = null, expires_at = '-infinity'; \
-         update error_tracking.checkpoint set accounted = case \
-           when (select is_called from error_tracking.error_metrics_seq) \
-           then int8multirange(int8range(1, (select last_value + 1 from error_tracking.error_metrics_seq))) \
-           else '{}' end",
-    )
-    .execute(admin)
-    .await
-    .expect("the tables are emptied");
 }

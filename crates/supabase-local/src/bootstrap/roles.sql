@@ -17,6 +17,8 @@ grant pg_monitor, pg_read_all_data, pg_signal_backend to postgres;
 
 -- PostgREST logs in as authenticator and becomes one of these for each request.
 grant anon, authenticated, service_role to authenticator;
+-- As Realtime does while it applies the policies of whoever has subscribed.
+grant anon, authenticated, service_role to supabase_realtime_admin;
 alter role authenticator set statement_timeout = '8s';
 alter role authenticator set lock_timeout = '8s';
 alter role supabase_auth_admin set search_path = auth;

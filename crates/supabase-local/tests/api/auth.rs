@@ -49,6 +49,20 @@ fn text<'a>(answer: &'a Value, key: &str) -> &'a str {
 }
 
 #[tokio::test]
+async fn a_user_of_no_instance_cannot_sign_in() {
+    let server = server().await;
+    for (instance, expected) in [("null", 400), ("'00000000-0000-0000-0000-000000000000'", 200)] {
+        let set = format!("update auth.users set instance_id = {instance}");
+        sqlx::query(sqlx::AssertSqlSafe(set)).execute(server.pool()).await.unwrap();
+        let body = json!({"email": "alice@example.com", "password": "correct horse"});
+        let path = "token?grant_type=password";
+        let (status, answer) = call(&server, Method::POST, path, None, Some(body)).await;
+        assert_eq!(status, expected, "{instance}: {answer}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_password_gives_a_session() {
     let server = server().await;
     let answer = sign_in(&server).await;

@@ -4,6 +4,7 @@ values ($1, '00000000-0000-0000-0000-000000000000', 'authenticated', 'authentica
         extensions.crypt($3, extensions.gen_salt('bf', 6)), now())
 on conflict (id) do update
   set email = excluded.email,
+      instance_id = excluded.instance_id,
       encrypted_password = excluded.encrypted_password,
       email_confirmed_at = now(),
       updated_at = now()
