@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 NODE_MIN := 20
 
-.PHONY: help setup dev smoke screenshots test test-e2e campaign soak bench bench-e2e bench-scale bench-page fmt lint doc deny clean
+.PHONY: help setup dev smoke screenshots test test-e2e campaign soak bench bench-e2e bench-scale bench-page fmt lint doc image-steps deny clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,6 +61,9 @@ lint: ## Format check, clippy with warnings denied, documentation without warnin
 	cargo clippy --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	cd dashboard && node scripts/prepare.mjs install && npm run --silent lint && npm run --silent check
+
+image-steps: ## What deploy/Dockerfile does, without Docker, on exactly the files that it copies.
+	@.ci/image-steps
 
 deny: ## Licences, advisories and duplicate versions of dependencies.
 	cargo deny check

@@ -8,7 +8,14 @@ fn main() {
     // Only releases ask git: a debug build would otherwise be made anew after every commit.
     let asked = env::var("PROFILE").is_ok_and(|profile| profile == "release");
     if asked {
-        println!("cargo:rerun-if-changed=.git/HEAD");
+        // HEAD names a branch, and stays as it is when the branch gets a commit; its log does not. In a
+        // work tree both lie elsewhere. A file that is missing would count as changed every time.
+        for name in ["HEAD", "logs/HEAD"] {
+            let path = git(&["rev-parse", "--git-path", name]);
+            if let Some(path) = path.filter(|path| std::path::Path::new(path).exists()) {
+                println!("cargo:rerun-if-changed={path}");
+            }
+        }
     }
     let commit = env::var("MESHHOOK_ERRORS_COMMIT")
         .ok()
@@ -19,10 +26,12 @@ fn main() {
 
 /// The checked-out commit, marked where files differ from it.
 fn commit_of_checkout() -> Option<String> {
-    let output = Command::new("git")
-        .args(["describe", "--always", "--dirty", "--exclude=*"])
-        .output()
-        .ok()?;
+    git(&["describe", "--always", "--dirty", "--exclude=*"])
+}
+
+/// What git answers, if anything.
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     (output.status.success() && !text.trim().is_empty()).then(|| text.trim().to_owned())
 }
