@@ -192,6 +192,7 @@ declare
   first timestamptz;
   last timestamptz;
   n bigint;
+  relation text;
   result jsonb;
 begin
   if step_seconds is null or step_seconds not between 1 and 2592000 then
@@ -207,6 +208,10 @@ begin
   end if;
   if dimension is null or dimension not in ('severity', 'source', 'type', 'workflow', 'none') then
     raise exception 'dimension: must be severity, source, type, workflow or none' using errcode = '22023';
+  end if;
+  relation := error_tracking.event_source(filters, first, last, step_seconds);
+  if relation in ('public.error_rate_minutes e', 'public.error_rate_hours e') then
+    relation := error_tracking.rates_between(filters, dimension, array[first, last], step_seconds);
   end if;
   execute format($f$
     with stored as (
@@ -235,7 +240,7 @@ begin
     step, origin,
     case dimension when 'severity' then 'e.severity' when 'source' then 'e.source' when 'type' then 'e.error_type'
       when 'workflow' then 'e.workflow_id' else '''total''' end,
-    error_tracking.event_source(filters, first, last, step_seconds), first, last, error_tracking.event_filter(filters),
+    relation, first, last, error_tracking.event_filter(filters),
     case dimension when 'severity' then '{high,medium,low}' when 'source' then '{worker,webhook,system}'
       when 'none' then '{total}' else '{}' end,
     n, step_seconds, dimension) into result;
@@ -259,13 +264,18 @@ declare
   before constant timestamptz := case when compares then first - (whole - first) else first end;
   ratio_since constant timestamptz := greatest(first, whole - interval '24 hours');
   condition constant text := error_tracking.event_filter(filters);
-  current bigint; rest bigint; previous bigint; recent bigint; ratio_errors bigint; runs bigint; incidents jsonb;
+  relation text; current bigint; rest bigint; previous bigint; recent bigint; ratio_errors bigint; runs bigint; incidents jsonb;
 begin
+  relation := error_tracking.event_source(filters, case when raw then before else since end, until, step);
+  if not raw then
+    -- Whole hours where no instant that is asked about lies within them.
+    relation := error_tracking.rates_between(filters, 'none', array[before, first, ratio_since, whole,
+      case when step = 3600 then error_tracking.round_up(until, width) else until end], 21600);
+  end if;
   execute format('select coalesce(sum(e.count) filter (where e.bucket >= %1$L and e.bucket < %2$L), 0), '
       'coalesce(sum(e.count) filter (where e.bucket >= %2$L), 0), coalesce(sum(e.count) filter (where e.bucket < %1$L), 0), '
       'coalesce(sum(e.count) filter (where e.bucket >= %6$L), 0) from %3$s where e.bucket >= %4$L and e.bucket < %7$L %5$s',
-    first, whole, error_tracking.event_source(filters, case when raw then before else since end, until, step), before, condition,
-    ratio_since, until)
+    first, whole, relation, before, condition, ratio_since, until)
     into current, rest, previous, ratio_errors;
   execute format('select count(*) from public.error_metrics e where e."timestamp" > now() - interval ''1 minute'' %s', condition) into recent;
   select coalesce(sum(r.runs), 0) into runs from error_tracking.runs_started(ratio_since, until, filters) r;

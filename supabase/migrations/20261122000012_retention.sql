@@ -14,7 +14,7 @@ create table if not exists error_tracking.retention (
 );
 comment on table error_tracking.retention is 'How long each kind of row is kept. Change keep to change it; there is one row per kind.';
 comment on column error_tracking.retention.kind is
-  'events: error_metrics by received_at; minutes, hours: rollups by bucket; groups: by last_seen; notifications: by created_at; incidents: by resolved_at, with their time line; silences: by ends_at.';
+  'events: error_metrics by received_at; minutes, hours: rollups by bucket, the hours with those of groups and with all coarser sums; groups: by last_seen; notifications: by created_at; incidents: by resolved_at, with their time line; silences: by ends_at.';
 comment on column error_tracking.retention.keep is 'Older rows are deleted.';
 comment on column error_tracking.retention.pruned_before is 'Rows before this may be missing.';
 comment on column error_tracking.retention.pruned_at is 'When rows were last deleted.';
@@ -69,6 +69,11 @@ begin
   when 'hours' then
     delete from public.error_rate_hours r where r.ctid = any (array(
       select q.ctid from public.error_rate_hours q where q.bucket < cutoff order by q.bucket limit at_most));
+    -- The groups' hours are as old, and their turn comes next.
+    if not found then
+      delete from public.error_group_hours r where r.ctid = any (array(
+        select q.ctid from public.error_group_hours q where q.bucket < cutoff order by q.bucket limit at_most));
+    end if;
   when 'groups' then
     -- What people chose to ignore stays ignored.
     delete from public.error_groups g where g.ctid = any (array(
@@ -97,7 +102,8 @@ begin
   end case;
   if what <> 'events' then
     get diagnostics deleted = row_count;
-    finished := deleted < at_most;
+    finished := deleted < at_most
+      and (what <> 'hours' or not exists (select from public.error_group_hours q where q.bucket < cutoff));
   end if;
   if deleted > 0 then
     update error_tracking.retention r

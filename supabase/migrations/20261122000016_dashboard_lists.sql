@@ -16,12 +16,14 @@ declare
   first constant timestamptz := date_bin(make_interval(secs => unit), since, '2000-01-01+00');
   -- A sparkline has at most 24 points.
   step constant int := unit * greatest(1, ceil(extract(epoch from until - first) / unit / 24));
+  relation constant text := error_tracking.event_source(coalesce(filters, '{}')
+    || case when long then '{"fingerprint": null}' else '{}' end::jsonb, since, until, case when long then 3600 else 1 end);
   result jsonb;
 begin
   execute format($f$
     with counted as materialized (
       select e.project_id, e.fingerprint, sum(e.count)::bigint as count
-        from %3$s where e.bucket >= %1$L and e.bucket < %4$L %5$s
+        from %8$s where e.bucket >= %1$L and e.bucket < %4$L %5$s
        group by 1, 2
     ), top as materialized (
       select * from counted order by count desc, fingerprint, project_id limit %6$s
@@ -42,10 +44,9 @@ begin
     select jsonb_build_object('since', %1$L::timestamptz, 'until', %4$L::timestamptz, 'step_seconds', %2$s,
       'total', (select coalesce(sum(count), 0) from counted),
       'groups', (select coalesce(jsonb_agg(row order by count desc), '[]') from rows)) $f$,
-    first, step, error_tracking.event_source(coalesce(filters, '{}') || case when long then '{"fingerprint": null}' else '{}' end::jsonb,
-      since, until, case when long then 3600 else 1 end),
-    until, error_tracking.event_filter(filters), greatest(1, least(coalesce(page_size, 10), 100)),
-    ceil(extract(epoch from until - first) / step)::int - 1) into result;
+    first, step, relation, until, error_tracking.event_filter(filters), greatest(1, least(coalesce(page_size, 10), 100)),
+    ceil(extract(epoch from until - first) / step)::int - 1,
+    case when long then error_tracking.groups_between(first, until) else relation end) into result;
   return result;
 end $$;
 comment on function public.error_top_groups(timestamptz, timestamptz, jsonb, int) is
@@ -60,8 +61,13 @@ declare
   step constant int := case when until - since > interval '24 hours' then 3600 else 60 end;
   first constant timestamptz := date_bin(make_interval(secs => step), since, '2000-01-01+00');
   counts_runs constant boolean := until - since <= interval '24 hours';
+  relation text := error_tracking.event_source(filters, since, until, step);
   result jsonb;
 begin
+  if relation in ('public.error_rate_minutes e', 'public.error_rate_hours e') then
+    relation := error_tracking.rates_between(filters, 'workflow', array[first,
+      case when step = 3600 then error_tracking.round_up(until, '1 hour') else until end], 21600);
+  end if;
   execute format($f$
     with errors as (
       select e.project_id, e.workflow_id, sum(e.count)::bigint as errors,
@@ -78,8 +84,7 @@ begin
     )
     select jsonb_build_object('since', %2$L::timestamptz, 'until', %3$L::timestamptz, 'counts_runs', %6$L::boolean,
       'workflows', coalesce(jsonb_agg(to_jsonb(rows) order by errors desc, workflow_id), '[]')) from rows $f$,
-    error_tracking.event_source(filters, since, until, step), first, until, error_tracking.event_filter(filters),
-    coalesce(filters, '{}'), counts_runs, greatest(1, least(coalesce(page_size, 20), 200))) into result;
+    relation, first, until, error_tracking.event_filter(filters), coalesce(filters, '{}'), counts_runs, greatest(1, least(coalesce(page_size, 20), 200))) into result;
   return result;
 end $$;
 comment on function public.error_workflow_rates(timestamptz, timestamptz, jsonb, int) is

@@ -5,6 +5,7 @@
 mod lists;
 mod scene;
 mod status;
+mod sums;
 
 use serde_json::{Value, json};
 
