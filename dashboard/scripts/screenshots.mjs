@@ -1,5 +1,5 @@
 // Pictures of each page in both themes, of a running `make dev`: into screenshots/ (not committed),
-// and the three of the README into docs/pictures/. Needs Chromium.
+// and those of the README and the docs into docs/pictures/. Needs Chromium.
 //
 // usage: node scripts/screenshots.mjs [http://localhost:5173]
 
@@ -13,22 +13,34 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const all = join(root, 'screenshots');
 const committed = join(root, '..', 'docs', 'pictures');
 
+/**
+ * Name, address, what must be there, and the link to follow where the address has an id.
+ * @type {[string, string, string, string?][]}
+ */
 const PAGES = [
 	['overview', '/errors?range=15m', '.list li'],
 	['explorer', '/errors/history', 'tbody tr'],
 	['incidents', '/errors/incidents', 'main h1'],
 	['rules', '/errors/rules', 'main h1'],
-	['rule', '/errors/rules/new', 'main h1'],
+	['rule', '/errors/rules/new', '.verdict'],
 	['channels', '/errors/channels', 'main h1'],
 	['silences', '/errors/silences', 'main h1'],
-	['status', '/errors/status', 'main h1']
+	['status', '/errors/status', '.facts'],
+	['group', '/errors', '.samples li', 'a[data-row-link]'],
+	['incident', '/errors/incidents', '.columns', 'a[data-row-link]:has-text("Error burst")'],
+	['rule-edit', '/errors/rules', '.verdict', 'a[data-row-link]']
 ];
-/** Those of the README: page, theme, file. */
-const README = [
+/** Those of the README and the docs: page, theme, file. */
+const COMMITTED = [
 	['overview', 'light', 'overview.png'],
 	['overview', 'dark', 'overview-dark.png'],
-	['rule', 'light', 'rule.png']
+	['rule', 'light', 'rule.png'],
+	...['group', 'explorer', 'incidents', 'incident', 'channels', 'silences', 'status'].map(
+		(name) => [name, 'light', `${name}.png`]
+	)
 ];
+/** The tallest picture that a page of the docs shows. */
+const TALLEST = 1100;
 
 const executablePath = [
 	'/usr/bin/chromium',
@@ -60,23 +72,25 @@ try {
 		await page.fill('input[type=password]', 'meshhook-demo');
 		await page.click('button:has-text("Sign in")');
 		await page.waitForURL('**/errors*');
-		for (const [name, path, ready] of PAGES) {
+		for (const [name, path, ready, follow] of PAGES) {
 			await page.goto(base + path);
+			if (follow) await page.click(follow);
 			await page.waitForSelector(ready);
 			await page.waitForFunction(() => !document.querySelector('main [aria-busy]'));
 			// Charts are drawn in the frames after their numbers came.
 			await page.waitForFunction(() => document.fonts.status === 'loaded');
 			await page.waitForTimeout(800);
 			await page.screenshot({ path: join(all, `${name}-${theme}.png`), fullPage: true });
-			const wanted = README.find(([of, look]) => of === name && look === theme);
-			if (wanted) await page.screenshot({ path: join(committed, wanted[2]) });
+			const wanted = COMMITTED.find(([of, look]) => of === name && look === theme);
+			if (!wanted) continue;
+			const tall = await page.evaluate(() => document.documentElement.scrollHeight);
+			const height = name === 'overview' ? 860 : Math.min(TALLEST, tall);
+			await page.screenshot({
+				path: join(committed, wanted[2]),
+				fullPage: true,
+				clip: { x: 0, y: 0, width: 1280, height }
+			});
 		}
-		const link = `${base}/errors`;
-		await page.goto(link);
-		await page.click('a[data-row-link]');
-		await page.waitForSelector('.samples li');
-		await page.waitForTimeout(800);
-		await page.screenshot({ path: join(all, `group-${theme}.png`), fullPage: true });
 		await context.close();
 	}
 } finally {
