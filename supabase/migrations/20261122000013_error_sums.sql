@@ -18,7 +18,7 @@ do $$
 declare
   kind text;
 begin
-  foreach kind in array array['hour_none', 'hour_source', 'hour_type', 'quarter_source', 'quarter_type', 'quarter_workflow'] loop
+  foreach kind in array array['hour_none', 'hour_source', 'hour_type', 'quarter_none', 'quarter_source', 'quarter_type', 'quarter_workflow'] loop
     execute format('create table if not exists error_tracking.rate_sums_%1$s partition of error_tracking.rate_sums for values in (%1$L)', kind);
     execute format('revoke all on error_tracking.rate_sums_%s from public, anon, authenticated, service_role, error_daemon', kind);
     execute format('comment on table error_tracking.rate_sums_%s is %L', kind, 'A part of rate_sums; nobody reads it by itself.');
@@ -72,7 +72,7 @@ $$
   select s.kind, s.starts, s.key
     from (select pg_catalog.date_bin('6 hours', bucket, '2000-01-01+00') as quarter) q
    cross join lateral (values ('hour_none', bucket, null), ('hour_source', bucket, source), ('hour_type', bucket, error_type),
-     ('quarter_source', quarter, source), ('quarter_type', quarter, error_type), ('quarter_workflow', quarter, workflow_id::text)) s (kind, starts, key)
+     ('quarter_none', quarter, null), ('quarter_source', quarter, source), ('quarter_type', quarter, error_type), ('quarter_workflow', quarter, workflow_id::text)) s (kind, starts, key)
 $$;
 comment on function error_tracking.sums_of(timestamptz, text, text, uuid) is 'Into which sums an hour''s errors count.';
 
@@ -210,7 +210,7 @@ begin
     if unit = 60 then
       relation := 'public.error_rate_minutes r where';
       chosen := columns;
-    elsif simple and (unit = 3600 and dimension in ('none', 'severity', 'source', 'type') or unit = 21600 and dimension in ('source', 'type', 'workflow')) then
+    elsif simple and (unit = 3600 and dimension in ('none', 'severity', 'source', 'type') or unit = 21600 and dimension in ('none', 'severity', 'source', 'type', 'workflow')) then
       relation := format('error_tracking.rate_sums r where r.kind = %L and', case unit when 3600 then 'hour_' else 'quarter_' end
         || case dimension when 'severity' then 'none' else dimension end);
       chosen := format(summed, case dimension when 'workflow' then 'key::uuid' else 'null::uuid' end,
