@@ -7,13 +7,17 @@ with told as materialized (
     join public.alert_incidents i using (incident_id)
    where i.state = 'firing' and jsonb_typeof(h.payload) = 'object'
 ), messages as (
-  insert into public.alert_notifications (incident_id, channel_id, project_id, transition, reminder, payload)
+  insert into public.alert_notifications as n (incident_id, channel_id, project_id, transition, reminder, payload)
   select t.incident_id, t.channel_id, t.project_id, t.kind, 0,
          t.payload || jsonb_build_object('transition', t.kind, 'at', clock_timestamp(),
            'incident', (t.payload -> 'incident') || jsonb_build_object(
              'level', t.level, 'value', t.value, 'threshold', t.threshold, 'peak', t.peak, 'evidence', t.evidence))
     from told t
-  on conflict (incident_id, channel_id, transition, reminder) do nothing
+  -- One that was given up told nobody, so this is its turn again, for another day.
+  on conflict (incident_id, channel_id, transition, reminder) do update set
+    state = 'waiting', payload = excluded.payload, attempts = 0, next_attempt_at = clock_timestamp(),
+    claimed_by = null, claimed_until = null, last_error = null, created_at = clock_timestamp()
+   where n.state in ('dead', 'dropped')
   returning incident_id
 ), time_line as (
   insert into public.alert_incident_events (incident_id, project_id, at, kind, level, value, threshold, note)

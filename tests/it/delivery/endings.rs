@@ -8,7 +8,7 @@ use meshhook_errors::{
         Evidence, GroupKey, IncidentState, Level, Span, Timestamp, Transition, TransitionKind,
     },
     store::{
-        Db, Fence, PoolOptions,
+        Db, Fence, PoolOptions, held,
         incidents::{self, Decision},
         pool,
     },
@@ -185,5 +185,34 @@ async fn an_end_that_is_decided_while_nobody_sends_follows_its_beginning() {
     drop(story);
     rig.start();
     let story = Story { incident, ..Story::new(&rig).await };
+    assert_eq!(story.told(ops).await, ["firing", "resolved"]);
+}
+
+/// The beginning was given up, and the news after it held back: when that may be told, it is told as
+/// the beginning.
+#[tokio::test]
+async fn a_beginning_that_was_given_up_is_told_late() {
+    let mut rig = Rig::idle().await;
+    let ops = rig.slack_channel("ops", &rig.slack).await;
+    let mut story = Story::new(&rig).await;
+    assert_eq!(story.decide(Firing, Level::Warning).await, 1);
+    rig.execute(
+        "update public.alert_notifications
+            set state = 'dead', attempts = 30, last_error = 'away', created_at = now() - interval '25 h'
+          where channel_id = $1",
+        ops,
+    )
+    .await;
+    let quiet = silence(&rig).await;
+    assert_eq!(story.decide(Escalated, Level::Critical).await, 0, "news is silenced");
+    rig.execute(LIFT, quiet).await;
+    let fence = Fence { holder: rig.instance, number: 7 };
+    assert_eq!(held::settle(&story.db, &fence, LIMIT).await.expect("a decision"), 1);
+    let incident = story.incident;
+    drop(story);
+    rig.start();
+    let mut story = Story { incident, seconds: 2, ..Story::new(&rig).await };
+    assert_eq!(story.told(ops).await, ["firing"]);
+    assert_eq!(story.decide(Resolved, Level::Critical).await, 1);
     assert_eq!(story.told(ops).await, ["firing", "resolved"]);
 }
