@@ -53,7 +53,8 @@ pub struct Narrator {
     dashboard: Option<Url>,
     names: Names,
     rules: HashMap<Uuid, (RuleFacts, Option<Uuid>)>,
-    fired_at: HashMap<Uuid, Timestamp>,
+    /// Since when open incidents fire, and of which rule they are.
+    fired_at: HashMap<Uuid, (Timestamp, Uuid)>,
     /// Rules of open incidents as people were told of them, for those that are gone or disabled.
     told: HashMap<Uuid, RuleFacts>,
 }
@@ -71,8 +72,10 @@ impl Narrator {
         }
     }
 
-    /// Learns the rules; those that went away are kept, because their incidents still resolve.
+    /// Learns the rules; those that went away are kept while they have open incidents, which still resolve.
     pub fn learn_rules(&mut self, rules: &[Rule], descriptions: &HashMap<Uuid, String>) {
+        let kept: HashSet<Uuid> = self.fired_at.values().map(|(_, rule)| *rule).collect();
+        self.rules.retain(|rule, _| kept.contains(rule));
         for rule in rules {
             let description = descriptions.get(&rule.id).map_or("", String::as_str);
             self.rules.insert(rule.id, (RuleFacts::of(rule, description), rule.project_id));
@@ -84,7 +87,7 @@ impl Narrator {
         for Opened { incident, told_rule } in incidents {
             let id = incident.incident_id;
             if let Some(fired_at) = incident.fired_at {
-                self.fired_at.insert(id, fired_at);
+                self.fired_at.insert(id, (fired_at, incident.rule_id));
             }
             if let Some(rule) = told_rule.and_then(|rule| serde_json::from_value(rule).ok()) {
                 self.told.insert(id, rule);
@@ -161,13 +164,14 @@ impl Narrator {
     fn note_fired(&mut self, transition: &Transition) -> Option<Timestamp> {
         match transition.kind {
             TransitionKind::Firing => {
-                self.fired_at.insert(transition.incident_id, transition.at);
+                let fired = (transition.at, transition.rule_id);
+                self.fired_at.insert(transition.incident_id, fired);
                 Some(transition.at)
             }
             TransitionKind::Resolved | TransitionKind::Dropped => {
-                self.fired_at.remove(&transition.incident_id)
+                self.fired_at.remove(&transition.incident_id).map(|(at, _)| at)
             }
-            _ => self.fired_at.get(&transition.incident_id).copied(),
+            _ => self.fired_at.get(&transition.incident_id).map(|(at, _)| *at),
         }
     }
 }
