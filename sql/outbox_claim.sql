@@ -1,9 +1,10 @@
 -- Which messages are to be sent now, taken for this instance, in the order of their decisions and only
--- while the lease of the caller holds: for each channel the first one, with what else its rule has to
+-- while the lease of the caller holds, which is locked until the commit: for each channel the first one, with what else its rule has to
 -- say of the same kind where people read it; for a channel in $4 all that wait.
 with leader as (
   select from error_tracking.leases l
    where l.name = 'leader' and l.holder = $1 and l.fence = $2 and l.expires_at > clock_timestamp()
+     for share
 ), unfinished as (
   -- What we have taken ourselves for a channel that is not busy nobody is sending any more. What
   -- another instance has taken it may still be sending, if it lost the lease only just now.

@@ -22,6 +22,7 @@ use crate::{
     crash::{self, Point},
     model::Span,
     store::{
+        Fence,
         channels::{Channel, Channels, Target},
         outbox::{Broken, Claim, Claimed, Completion, Fate, Outbox},
         templates::RuleTemplates,
@@ -117,7 +118,8 @@ pub(super) async fn deliver(
         });
         finished.rest = waits.min().map(|wait| if limited { wait } else { wait.min(REST_MAX) });
     }
-    record(&shared, mandate.holder, &channel, &results).await;
+    let fence = Fence { holder: mandate.holder, number: mandate.fence };
+    record(&shared, &fence, &channel, &results).await;
     crash::point(Point::Confirmed);
     let book = shared.outbox.templates();
     for (templates, problem) in problems {
@@ -345,11 +347,11 @@ fn report(
 
 /// Records results, again and again while the database is away: a result that is lost means a
 /// message that is sent twice.
-async fn record(shared: &Shared, holder: Uuid, channel: &Channel, results: &[Completion]) {
+async fn record(shared: &Shared, fence: &Fence, channel: &Channel, results: &[Completion]) {
     let give_up_at = Instant::now() + RECORD_LIMIT;
     let mut pause = Duration::from_millis(100);
     loop {
-        match shared.outbox.complete(holder, channel.id, results).await {
+        match shared.outbox.complete(fence, channel.id, results).await {
             Ok(recorded) if recorded == results.len() => return,
             Ok(recorded) => {
                 let passed_on = results.len() - recorded;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{
     Db, Fence, Link, StoreError,
     channels::ChannelRow,
+    lease,
     pool::{Failure, within},
     slack_threads::SlackThreads,
     templates::TemplateBook,
@@ -199,12 +200,16 @@ impl Outbox {
     /// Records what came of one attempt for all messages it told, with its effect on the channel;
     /// returns for how many. A claim that has passed to another instance is left to that one.
     ///
+    /// What was sent is recorded whoever leads by now, so that it is not sent again. That a channel is
+    /// broken, of which others are told, is a decision, and only the leader's: where `fence` leads no
+    /// more nothing is recorded, and whoever leads finds out by itself.
+    ///
     /// # Errors
     /// Where the database cannot be asked. Unless it failed to answer the commit, nothing is
     /// recorded then; and a second record of the same attempt has no effect.
     pub async fn complete(
         &self,
-        holder: Uuid,
+        fence: &Fence,
         channel_id: Uuid,
         completions: &[Completion],
     ) -> Result<usize, StoreError> {
@@ -214,7 +219,7 @@ impl Outbox {
             let mut link = self.db.transaction().await?;
             let recorded = link
                 .query(include_str!("../../sql/outbox_complete.sql"))
-                .bind(holder)
+                .bind(fence.holder)
                 .bind(given)
                 .execute(link.connection())
                 .await?
@@ -229,6 +234,10 @@ impl Outbox {
             let broken: Vec<_> = completions.iter().filter_map(|c| c.broken.as_ref()).collect();
             if let Some(first) = broken.first() {
                 breaks(&mut link, channel_id, &first.reason, &broken).await?;
+                if !lease::check_fence(&mut link, fence).await? {
+                    link.rollback().await?;
+                    return Ok(0);
+                }
             }
             link.commit().await?;
             Ok(usize::try_from(recorded).unwrap_or(usize::MAX))

@@ -13,7 +13,8 @@ declare
 begin
   foreach t in array array['public.alert_incidents', 'public.alert_incident_events', 'public.alert_notifications',
     'public.alert_channels', 'public.error_rate_minutes', 'public.error_rate_hours', 'public.error_groups',
-    'public.error_rates_live', 'error_tracking.checkpoint', 'error_tracking.leases'] loop
+    'public.error_rates_live', 'public.alert_held_back', 'public.alert_rules', 'error_tracking.slack_threads',
+    'error_tracking.checkpoint', 'error_tracking.leases'] loop
     execute format('create trigger audit after insert or update or delete on %s '
       'for each row execute function public.audit()', t);
   end loop;
