@@ -2,6 +2,7 @@
 
 mod inspect;
 mod past;
+mod settled;
 
 use std::{collections::HashMap, time::Duration};
 
@@ -12,6 +13,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::settled::Settled;
 use super::{
     live_board::LiveBoard,
     message::{Baseline, Inspection, Message},
@@ -52,6 +54,8 @@ pub struct Connections {
     pub written: watch::Receiver<Written>,
     /// Where decisions go.
     pub decisions: mpsc::Sender<Batch>,
+    /// How many batches of new events are decided about for good, for the feed.
+    pub settled: watch::Sender<u64>,
 }
 
 /// The engine and what it needs to decide.
@@ -78,11 +82,14 @@ pub struct Decider {
     tenure: Option<Tenure>,
     /// Everything that was committed before then is counted.
     complete_through: Option<Timestamp>,
+    /// When the last incident ended before this tenure's first decision, once that was asked for.
+    last_end: Option<(Fence, Option<Timestamp>)>,
     /// New rules, until their replay begins.
     pending_rules: Option<Message>,
     /// Rules whose windows a replay refills, by the replay's id.
     refilling: HashMap<u64, Vec<Uuid>>,
     decided: Vec<Transition>,
+    settled: Settled,
 }
 
 impl Decider {
@@ -103,9 +110,11 @@ impl Decider {
             candidate: None,
             tenure: None,
             complete_through: None,
+            last_end: None,
             pending_rules: None,
             refilling: HashMap::new(),
             decided: Vec::new(),
+            settled: Settled::default(),
         };
         decider.take_rules(rules);
         decider
@@ -142,12 +151,14 @@ impl Decider {
         self.leadership_changed(&connections);
         loop {
             self.lead_if_possible(&connections.decisions).await;
+            self.settled.publish(&connections.settled);
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => break,
                 true = connections.leadership.changed() => self.leadership_changed(&connections),
                 Ok(()) = connections.written.changed() => {
-                    let refused = connections.written.borrow_and_update().refused;
+                    let Written { refused, batches, .. } = *connections.written.borrow_and_update();
+                    self.settled.written(batches);
                     if refused.is_some() && refused == self.fence {
                         self.fence = None;
                     }
@@ -168,14 +179,14 @@ impl Decider {
     }
 
     async fn output(&mut self, output: FeedOutput, decisions: &mpsc::Sender<Batch>) {
+        let judges = matches!(output, FeedOutput::New(_) | FeedOutput::CompleteThrough(_));
         match output {
             FeedOutput::New(events) => {
-                if let Some(first) = events.first().filter(|_| !self.present) {
-                    let tenure = self.candidate.filter(|_| self.hydrated);
-                    self.arrive(first.received_at, tenure, decisions).await;
-                }
                 for events in events.chunks(EVENTS_PER_FLUSH) {
                     for event in events {
+                        if !self.present {
+                            self.approach(event.received_at, decisions).await;
+                        }
                         let input = match self.fence {
                             Some(_) => Input::Event(event),
                             None => Input::Replay(event),
@@ -185,11 +196,14 @@ impl Decider {
                     }
                     self.flush(decisions).await;
                 }
+                self.settled.taken();
             }
             FeedOutput::CompleteThrough(now) => {
                 if !self.present {
                     let complete = |tenure: &Tenure| self.hydrated && now >= tenure.since;
-                    self.arrive(now, self.candidate.filter(complete), decisions).await;
+                    let tenure = self.candidate.filter(complete);
+                    let ended = self.last_end(tenure).await;
+                    self.arrive(now, tenure.zip(ended), decisions).await;
                 }
                 let input = match self.fence {
                     Some(_) => Input::Tick,
@@ -235,6 +249,10 @@ impl Decider {
             FeedOutput::Reset { .. } => self.reset(),
         }
         self.flush(decisions).await;
+        // Who leads and does not decide yet will decide about these when it begins to.
+        if judges && self.candidate.is_none() {
+            self.settled.decided();
+        }
     }
 
     /// New rules are taken here, in between two events of the stream.
@@ -271,7 +289,7 @@ impl Decider {
         self.rates = Rates::default();
         self.refilling.clear();
         (self.hydrated, self.present) = (false, false);
-        self.complete_through = None;
+        (self.complete_through, self.last_end) = (None, None);
         if self.fence.take().is_some() {
             self.candidate = self.tenure;
         }
@@ -326,6 +344,7 @@ impl Decider {
         }
         // The queue is bounded: while the database is slow, events wait in the table.
         let _ = decisions.send(Batch::Transitions { fence, transitions }).await;
+        self.settled.sent();
     }
 
     fn leadership_changed(&mut self, connections: &Connections) {
@@ -334,19 +353,36 @@ impl Decider {
         self.candidate = self.tenure;
     }
 
+    /// Before a row that is not history: is there anything to decide yet?
+    ///
+    /// Rows are saved after they are decided about, so the first of them may be older than decisions
+    /// that were written. An incident that ended since must not begin again with the rows from before
+    /// its end. Decisions are written in the order of their instants, and those of one instant
+    /// together: up to the last end, all are.
+    async fn approach(&mut self, received_at: Timestamp, decisions: &mpsc::Sender<Batch>) {
+        let tenure = self.candidate.filter(|_| self.hydrated);
+        let ended = self.last_end(tenure).await;
+        if ended.flatten().is_none_or(|ended| received_at > ended) {
+            self.arrive(received_at, tenure.zip(ended), decisions).await;
+        }
+    }
+
     /// Comes from history to the present. Who leads from its beginning goes only to where its
     /// predecessor ended and decides from there on: what came or fell due while nobody ran is decided
     /// as if somebody had.
     async fn arrive(
         &mut self,
         now: Timestamp,
-        tenure: Option<Tenure>,
+        leading: Option<(Tenure, Option<Timestamp>)>,
         decisions: &mpsc::Sender<Batch>,
     ) {
         self.present = true;
-        let from = tenure.map_or(now, |tenure| tenure.former_until.max(now - MADE_UP_FOR).min(now));
+        let from = leading.map_or(now, |(tenure, ended)| {
+            let from = tenure.former_until.max(now - MADE_UP_FOR);
+            ended.map_or(from, |ended| from.max(ended)).min(now)
+        });
         self.engine.step(from, Input::ReplayRuns(&[]), &mut self.decided);
-        if let Some(tenure) = tenure {
+        if let Some((tenure, _)) = leading {
             self.lead(tenure, decisions).await;
         }
     }
@@ -362,7 +398,7 @@ impl Decider {
     /// Learns which incidents are open; only then may this instance decide. What the former leader
     /// may have known and the windows do not hold yet is waited for.
     async fn lead(&mut self, tenure: Tenure, decisions: &mpsc::Sender<Batch>) {
-        let (open, past) = match self.load_incidents().await {
+        let (open, past) = match self.load_incidents(&tenure.fence).await {
             Ok(loaded) => loaded,
             Err(error) => {
                 tracing::warn!(%error, "not deciding before the open incidents are known");

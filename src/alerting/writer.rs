@@ -54,6 +54,18 @@ pub struct Written {
     pub refused: Option<Fence>,
     /// Times that decisions could not be stored for a reason that repeating will not mend.
     pub rejected: u64,
+    /// Batches of decisions that nothing more is to be done about.
+    pub batches: u64,
+}
+
+/// What became of decisions.
+enum Outcome {
+    /// They are stored, or another instance leads.
+    Settled,
+    /// We are to stop, and the database does not take them at the moment.
+    Stopped,
+    /// The database will never take them.
+    Impossible(StoreError),
 }
 
 /// The task that writes.
@@ -106,29 +118,53 @@ impl Writer {
         }
     }
 
-    /// Tries until the decisions are stored, or refused because another instance leads.
+    /// Writes decisions, together, or one by one where the database refuses one of them for good: one
+    /// bad decision must not cost the others.
     async fn write(
         &mut self,
         fence: Fence,
         transitions: &[Transition],
         cancel: &CancellationToken,
     ) {
-        let backoff = Backoff::default();
-        for attempt in 0.. {
-            let error = match self.try_write(fence, transitions).await {
-                Ok(()) => return,
-                Err(error) if is_permanent(&error) => {
-                    self.write_singly(fence, transitions).await;
-                    return;
+        match self.persist(fence, transitions, cancel).await {
+            Outcome::Settled => {}
+            // They are decided again after the restart, from the same rows.
+            Outcome::Stopped => return,
+            Outcome::Impossible(_) => {
+                for transition in transitions {
+                    match self.persist(fence, std::slice::from_ref(transition), cancel).await {
+                        Outcome::Settled => {}
+                        Outcome::Stopped => return,
+                        Outcome::Impossible(error) => self.give_up(transition, &error),
+                    }
                 }
+            }
+        }
+        self.written.send_modify(|written| written.batches += 1);
+    }
+
+    /// Tries until the decisions are stored, or refused because another instance leads, or will never
+    /// be stored.
+    async fn persist(
+        &mut self,
+        fence: Fence,
+        transitions: &[Transition],
+        cancel: &CancellationToken,
+    ) -> Outcome {
+        let backoff = Backoff::default();
+        let mut attempt = 0;
+        loop {
+            let error = match self.try_write(fence, transitions).await {
+                Ok(()) => return Outcome::Settled,
+                Err(error) if is_permanent(&error) => return Outcome::Impossible(error),
                 Err(error) => error,
             };
             tracing::warn!(%error, transitions = transitions.len(), "decisions could not be stored yet; trying again");
             if cancel.is_cancelled() {
-                // They are decided again after the restart, from the same rows.
-                return;
+                return Outcome::Stopped;
             }
             let delay = backoff.delay(attempt, rand::random());
+            attempt += 1;
             tokio::select! {
                 () = time::sleep(delay) => {}
                 () = cancel.cancelled() => {}
@@ -136,19 +172,13 @@ impl Writer {
         }
     }
 
-    /// One bad decision must not cost the others.
-    async fn write_singly(&mut self, fence: Fence, transitions: &[Transition]) {
-        for transition in transitions {
-            let one = std::slice::from_ref(transition);
-            if let Err(error) = self.try_write(fence, one).await {
-                self.written.send_modify(|written| written.rejected += 1);
-                metrics::counter!("meshhook_errors_decisions_rejected_total").increment(1);
-                tracing::error!(
-                    %error, incident = %transition.incident_id, rule = %transition.rule_id,
-                    "a decision could not be stored and is given up"
-                );
-            }
-        }
+    fn give_up(&self, transition: &Transition, error: &StoreError) {
+        self.written.send_modify(|written| written.rejected += 1);
+        metrics::counter!("meshhook_errors_decisions_rejected_total").increment(1);
+        tracing::error!(
+            %error, incident = %transition.incident_id, rule = %transition.rule_id,
+            "a decision could not be stored and is given up"
+        );
     }
 
     async fn try_write(

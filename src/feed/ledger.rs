@@ -33,6 +33,8 @@ pub struct Ledger {
     missing: u64,
     /// Accounted for here, and not yet in the checkpoint.
     unsaved: RangeSet,
+    /// Rows that would be in `unsaved` if they were decided about.
+    withheld: RangeSet,
     /// Those of `unsaved` that were proven empty; the others are rows.
     unsaved_empty: RangeSet,
 }

@@ -13,6 +13,7 @@ mod report;
 mod saves;
 mod stream;
 mod task;
+mod undecided;
 
 pub use stream::{DatabaseHealth, FeedCommand, FeedInput, FeedOutput, FeedStatus, Hydrate};
 pub use task::{Feed, FeedHandle, FeedOptions, feed};

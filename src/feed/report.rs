@@ -48,7 +48,8 @@ impl Feed {
         status.open_holes = u64::try_from(self.ledger.hole_count()).unwrap_or(u64::MAX);
         status.missing = self.ledger.missing_count();
         status.oldest_hole = self.ledger.oldest_hole().map(|since| now.since(since));
-        status.unsaved = self.ledger.unsaved_count();
+        status.unsaved = self.ledger.unsaved_count() + self.ledger.withheld_count();
+        status.undecided_since = self.undecided.since();
         status.subscribed = self.hearing.is_subscribed();
         status.deaf = self.hearing.is_deaf();
         status.canary = self.hearing.canary();

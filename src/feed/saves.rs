@@ -283,6 +283,7 @@ impl Feed {
         }
         self.jobs.abort_all();
         self.saves.loading = false;
+        self.release_decided();
         while self.next_save().is_some() && Instant::now() < deadline {
             let Some(fence) = self.leadership.fence() else { return };
             let tried = self.portion(Instant::now());

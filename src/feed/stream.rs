@@ -149,6 +149,9 @@ pub struct FeedStatus {
     pub rows_unreadable: u64,
     /// Numbers accounted for and not yet in the checkpoint.
     pub unsaved: u64,
+    /// Since when the oldest rows wait whose decisions are not written (database clock). They are not
+    /// in the checkpoint before.
+    pub undecided_since: Option<Timestamp>,
     /// Rows counted in rollups by this instance.
     pub rows_saved: u64,
     /// Rows by which rollups differ from what was counted, as when a project was deleted.

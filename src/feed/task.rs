@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     FeedCommand, FeedInput, FeedOutput, FeedStatus, Hydrate, hearing::Hearing, history::Replay,
-    jobs::Done, ledger::Ledger, reads::Reads, saves::Saves,
+    jobs::Done, ledger::Ledger, reads::Reads, saves::Saves, undecided::Undecided,
 };
 use crate::{
     clock::Clock,
@@ -100,6 +100,7 @@ pub struct Feed {
     pub(super) replaying: bool,
     pub(super) replay_after: Instant,
     pub(super) hearing: Hearing,
+    pub(super) undecided: Undecided,
     /// Queries whose last attempt failed: since when, and how.
     pub(super) failing: BTreeMap<&'static str, (Timestamp, String)>,
     /// The database was set back while we ran.
@@ -154,6 +155,7 @@ pub fn feed(
         replaying: false,
         replay_after: now,
         hearing: Hearing::default(),
+        undecided: Undecided::default(),
         failing: BTreeMap::new(),
         set_back: false,
         ended: false,
@@ -168,6 +170,7 @@ impl Feed {
     pub async fn run(mut self, cancel: CancellationToken) {
         while !self.ended {
             self.look();
+            self.release_decided();
             self.start_jobs();
             self.show();
             let wake = self.next_wake();
@@ -299,6 +302,7 @@ impl Feed {
         self.status.rows_counted += u64::try_from(events.len()).unwrap_or(u64::MAX);
         let latest = events.iter().map(|event| event.timestamp).max();
         self.status.last_event_at = self.status.last_event_at.max(latest);
+        self.withhold(&events);
         self.emit(FeedOutput::New(events), cancel).await;
     }
 
@@ -327,6 +331,7 @@ impl Feed {
         let first = self.generation == 0;
         self.generation += 1;
         self.ledger = Ledger::restore(accounted, self.clock.now());
+        self.undecided.forget();
         self.status.epoch = epoch;
         self.status.caught_up = false;
         self.saves.loaded = true;

@@ -43,11 +43,21 @@ pub struct Opened {
     pub told_rule: Option<Value>,
 }
 
-/// The incidents that are open, also those of rules that are gone or disabled; a row that cannot be read costs only itself and is logged.
+/// What is open in the database.
+#[derive(Clone, Debug, Default)]
+pub struct OpenIncidents {
+    /// What can be gone on with.
+    pub opened: Vec<Opened>,
+    /// What cannot be read, as after a change by hand or by a newer version.
+    pub unreadable: Vec<Uuid>,
+}
+
+/// The incidents that are open, also those of rules that are gone or disabled; a row that cannot be
+/// read costs only itself, see [`end_unreadable`].
 ///
 /// # Errors
 /// When the database does not answer within `limit`.
-pub async fn load_open(db: &Db, limit: Duration) -> Result<Vec<Opened>, StoreError> {
+pub async fn load_open(db: &Db, limit: Duration) -> Result<OpenIncidents, StoreError> {
     let rows = within("read the open incidents", limit, async {
         let mut link = db.link().await?;
         let query = link.query(include_str!("../../sql/incidents_open.sql"));
@@ -56,16 +66,54 @@ pub async fn load_open(db: &Db, limit: Duration) -> Result<Vec<Opened>, StoreErr
         Ok(rows.iter().map(Row::from_row).collect::<Result<Vec<_>, _>>()?)
     })
     .await?;
-    let read = |row: Row| {
-        let id = row.incident_id;
-        let told_rule = row.rule.clone();
-        let incident = row.into_open();
-        if incident.is_none() {
-            tracing::warn!(incident = %id, "an open incident cannot be read; it will be opened anew");
+    let mut found = OpenIncidents::default();
+    for row in rows {
+        let (id, told_rule) = (row.incident_id, row.rule.clone());
+        match row.into_open() {
+            Some(incident) => found.opened.push(Opened { incident, told_rule }),
+            None => found.unreadable.push(id),
         }
-        Some(Opened { incident: incident?, told_rule })
-    };
-    Ok(rows.into_iter().filter_map(read).collect())
+    }
+    Ok(found)
+}
+
+/// Ends open incidents that cannot be read, and tells those who know of them: nobody could go on with
+/// them, and while they are open none of the same group could begin.
+///
+/// # Errors
+/// [`StoreError::FenceLost`] when this instance does not lead; the database's failures.
+pub async fn end_unreadable(
+    db: &Db,
+    fence: &Fence,
+    incidents: &[Uuid],
+    limit: Duration,
+) -> Result<(), StoreError> {
+    within("end incidents that cannot be read", limit, async {
+        let mut link = db.transaction().await?;
+        link.query(include_str!("../../sql/incidents_end_unreadable.sql"))
+            .bind(incidents.to_vec())
+            .execute(link.connection())
+            .await?;
+        link.commit_as(fence).await
+    })
+    .await
+}
+
+/// When the last incident of a rule ended; none where none has.
+///
+/// # Errors
+/// When the database does not answer within `limit`.
+pub async fn last_end(db: &Db, limit: Duration) -> Result<Option<Timestamp>, StoreError> {
+    within("read when the last incident ended", limit, async {
+        let mut link = db.link().await?;
+        let query = link.query(include_str!("../../sql/last_end.sql"));
+        let row = query.fetch_optional(link.connection()).await?;
+        link.commit().await?;
+        let ended =
+            row.map(|row| row.try_get::<chrono::DateTime<chrono::Utc>, _>(0)).transpose()?;
+        Ok(ended.map(Into::into))
+    })
+    .await
 }
 
 /// Open incidents and whether somebody has acknowledged them.

@@ -4,4 +4,5 @@
 mod digests;
 mod endings;
 mod given_up;
+mod refused;
 mod waits;

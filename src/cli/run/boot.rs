@@ -114,8 +114,8 @@ async fn try_read(db: &Db, clock: &Clock) -> Result<Start, StoreError> {
     let (mut known, mut open) = (Vec::new(), Vec::new());
     if asks_for_news(&book.rules) {
         known = groups::known(db, known_before(&book.rules, now), HISTORY_LIMIT).await?;
-        let opened = incidents::load_open(db, TIME_LIMIT).await?;
-        open.extend(opened.into_iter().map(|opened| opened.incident));
+        let found = incidents::load_open(db, TIME_LIMIT).await?;
+        open.extend(found.opened.into_iter().map(|opened| opened.incident));
     }
     Ok(Start { version, book, known, open, runs, tally })
 }

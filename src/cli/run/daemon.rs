@@ -120,6 +120,8 @@ impl Daemon {
         };
         let (feed, FeedHandle { inputs, outputs, commands, status }) =
             feed::feed(db.clone(), clock.clone(), leadership.clone(), options);
+        let (settled, settled_there) = watch::channel(0);
+        let feed = feed.deciding(settled_there);
 
         let mut narrator = Narrator::new(settings.notify.dashboard_url.clone());
         narrator.learn_rules(&start.book.rules, &start.book.descriptions);
@@ -140,6 +142,7 @@ impl Daemon {
             leadership: leadership.clone(),
             written: written.clone(),
             decisions,
+            settled,
         };
 
         once(&mut tasks, "writer", writer.run(decisions_there, cancel.clone()));

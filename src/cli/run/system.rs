@@ -70,6 +70,12 @@ fn of_feed(feed: &FeedStatus, now: Timestamp, limits: &Limits) -> Observed {
         Some(_) => {}
         None => seen.unknown.push(Condition::Lag),
     }
+    if let Some(lag) = undecided(feed, now, limits) {
+        seen.unknown.retain(|condition| *condition != Condition::Lag);
+        if seen.findings.iter().all(|finding| finding.condition != Condition::Lag) {
+            seen.findings.push(lag);
+        }
+    }
     if feed.set_back {
         seen.findings.push(Finding {
             condition: Condition::SetBack,
@@ -84,4 +90,19 @@ fn of_feed(feed: &FeedStatus, now: Timestamp, limits: &Limits) -> Observed {
         });
     }
     seen
+}
+
+/// Whether decisions have not been written for too long; what they are about is not rolled up before.
+fn undecided(feed: &FeedStatus, now: Timestamp, limits: &Limits) -> Option<Finding> {
+    let waits = now.since(feed.undecided_since?);
+    (waits > limits.lag).then(|| Finding {
+        condition: Condition::Lag,
+        value: waits.as_secs_f64(),
+        threshold: limits.lag.as_secs_f64(),
+        detail: format!(
+            "decisions have not been written for {} s, so alerts are late, and minutes, hours and groups \
+             wait for them. Nothing is lost; look in the log why they cannot be written",
+            waits.micros() / 1_000_000
+        ),
+    })
 }

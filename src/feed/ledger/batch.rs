@@ -18,10 +18,26 @@ pub struct Batch {
 }
 
 impl Ledger {
-    /// How many numbers are accounted for and not yet saved.
+    /// How many numbers are accounted for and may be saved.
     #[must_use]
     pub const fn unsaved_count(&self) -> u64 {
         self.unsaved.len()
+    }
+
+    /// How many rows are not to be saved yet.
+    #[must_use]
+    pub const fn withheld_count(&self) -> u64 {
+        self.withheld.len()
+    }
+
+    /// Keeps these rows, where they are not saved, from being saved until they are released.
+    pub fn withhold(&mut self, rows: &RangeSet) {
+        move_between(&mut self.unsaved, &mut self.withheld, rows);
+    }
+
+    /// Lets these rows be saved, unless somebody else has saved them meanwhile.
+    pub fn release(&mut self, rows: &RangeSet) {
+        move_between(&mut self.withheld, &mut self.unsaved, rows);
     }
 
     /// The lowest unsaved numbers up to `upto`, with at most `most_rows` rows among them.
@@ -52,6 +68,17 @@ impl Ledger {
     pub fn saved(&mut self, ranges: &RangeSet) {
         self.unsaved.remove_all(ranges);
         self.unsaved_empty.remove_all(ranges);
+        self.withheld.remove_all(ranges);
+    }
+}
+
+fn move_between(from: &mut RangeSet, to: &mut RangeSet, numbers: &RangeSet) {
+    for range in numbers.iter() {
+        let parts: Vec<Range<i64>> = from.within(range).collect();
+        for part in parts {
+            from.remove(part.clone());
+            to.insert(part);
+        }
     }
 }
 

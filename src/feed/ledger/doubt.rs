@@ -2,7 +2,7 @@
 //! transactions of which nothing had reached the disk, and they are drawn again by others.
 
 use super::Ledger;
-use crate::model::width;
+use crate::model::{RangeSet, width};
 
 impl Ledger {
     /// The highest number that is accounted for; its row, or the proof, was on the database's disk.
@@ -45,7 +45,7 @@ impl Ledger {
     /// Every number up to this is in the checkpoint.
     #[must_use]
     pub fn saved_through(&self) -> i64 {
-        let unsaved = self.unsaved.iter().next().map_or(i64::MAX, |range| range.start - 1);
-        self.low_water().min(unsaved)
+        let before = |set: &RangeSet| set.iter().next().map_or(i64::MAX, |range| range.start - 1);
+        self.low_water().min(before(&self.unsaved)).min(before(&self.withheld))
     }
 }

@@ -130,6 +130,23 @@ fn a_crash_takes_back_what_nobody_committed() {
     assert_eq!(ledger.saved_through(), 5);
 }
 
+#[test]
+fn what_is_withheld_is_saved_only_when_it_is_released() {
+    let mut ledger = Ledger::default();
+    (1..=5).for_each(|seq| assert!(ledger.insert(seq, NOW)));
+    ledger.withhold(&set("{[2,4)}"));
+    assert_eq!((ledger.unsaved_count(), ledger.withheld_count()), (3, 2));
+    let batch = ledger.unsaved(100, i64::MAX);
+    assert_eq!((batch.ranges.to_string().as_str(), batch.rows), ("{[1,2),[4,6)}", 3));
+    ledger.saved(&batch.ranges);
+    assert_eq!((ledger.unsaved_count(), ledger.saved_through(), ledger.low_water()), (0, 1, 5));
+    // Somebody else saved one of them meanwhile.
+    ledger.saved(&set("{[2,3)}"));
+    ledger.release(&set("{[2,4)}"));
+    assert_eq!((ledger.withheld_count(), ledger.saved_through()), (0, 2));
+    assert_eq!(ledger.unsaved(100, i64::MAX).ranges.to_string(), "{[3,4)}");
+}
+
 proptest! {
     /// Any order, repetition and splitting of the same rows ends in the same ledger.
     #[test]

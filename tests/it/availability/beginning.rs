@@ -32,20 +32,55 @@ fn event(seq: i64, at: Timestamp) -> ErrorEvent {
     }
 }
 
+/// The incident of three errors that the former leader left.
+const OPEN: &str = "insert into public.alert_incidents (incident_id, rule_id, rule_name, group_key, state, level, peak_level,
+       started_at, fired_at, value, threshold, peak)
+     values (gen_random_uuid(), $1, 'Errors', '{}', 'firing', 'warning', 'warning', now(), now(), 3, 3, 3)
+     returning started_at";
+
+/// It ended with the second in which the former leader died.
+const ENDED: &str = "insert into public.alert_incidents (incident_id, rule_id, rule_name, group_key, state, level, peak_level,
+       started_at, fired_at, resolved_at, value, threshold, peak)
+     select gen_random_uuid(), $1, 'Errors', '{}', 'resolved', 'warning', 'warning',
+       ended - interval '60 s', ended - interval '60 s', ended, 1, 3, 3
+       from date_trunc('second', clock_timestamp()) as ended
+     returning resolved_at";
+
+/// An incident that is open and of a group that nobody can read; somebody was told of it.
+const UNREADABLE: &str = "with channel as (
+       insert into public.alert_channels (name, kind) values ('ops', 'slack') returning channel_id
+     ), incident as (
+       insert into public.alert_incidents (incident_id, rule_id, rule_name, group_key, state, level, peak_level,
+         started_at, fired_at, notified_at, value, threshold, peak)
+       values (gen_random_uuid(), $1, 'Errors', 'planet', 'firing', 'warning', 'warning', now(), now(), now(), 3, 3, 3)
+       returning incident_id, started_at
+     ), told as (
+       insert into public.alert_notifications (incident_id, channel_id, transition, payload, state)
+       select incident_id, channel_id, 'firing', '{\"transition\": \"firing\"}', 'sent' from incident, channel
+     )
+     select started_at from incident";
+
 /// A decider over a database in which the former leader, whose lease lasts another moment, left an
-/// incident of three errors open.
+/// incident of three errors.
 struct Successor {
+    /// When the incident began, or ended.
+    incident_at: Timestamp,
     tenure: Tenure,
     feed: mpsc::Sender<FeedOutput>,
     decided: mpsc::Receiver<Batch>,
     handle: DeciderHandle,
     _written: watch::Sender<Written>,
     _tasks: [AbortOnDropHandle<()>; 2],
+    admin: sqlx::PgPool,
     _test: TestDb,
 }
 
 impl Successor {
     async fn new() -> Self {
+        Self::after(OPEN).await
+    }
+
+    async fn after(incident: &'static str) -> Self {
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         let test = TestDb::new().await;
         let admin = test.admin().await;
@@ -55,15 +90,11 @@ impl Successor {
         .fetch_one(&admin)
         .await
         .expect("a rule");
-        sqlx::query(
-            "insert into public.alert_incidents (incident_id, rule_id, rule_name, group_key, state, level, peak_level,
-               started_at, fired_at, value, threshold, peak)
-             values (gen_random_uuid(), $1, 'Errors', '{}', 'firing', 'warning', 'warning', now(), now(), 3, 3, 3)",
-        )
-        .bind(rule)
-        .execute(&admin)
-        .await
-        .expect("what the former leader decided");
+        let incident_at: chrono::DateTime<chrono::Utc> = sqlx::query_scalar(incident)
+            .bind(rule)
+            .fetch_one(&admin)
+            .await
+            .expect("what the former leader decided");
         sqlx::query(
             "update error_tracking.leases set holder = gen_random_uuid(), fence = 1, expires_at = clock_timestamp() + interval '500 ms'",
         )
@@ -82,12 +113,19 @@ impl Successor {
         let (messages, from_others) = mpsc::channel(8);
         let (_written, written) = watch::channel(Written::default());
         let (decisions, decided) = mpsc::channel(8);
-        let connections =
-            Connections { feed: from_feed, messages: from_others, leadership, written, decisions };
+        let connections = Connections {
+            feed: from_feed,
+            messages: from_others,
+            leadership,
+            written,
+            decisions,
+            settled: watch::Sender::default(),
+        };
         let decider = tokio::spawn(decider.run(connections, cancel));
         let handle = DeciderHandle::new(messages);
         let _tasks = [keeper, decider].map(AbortOnDropHandle::new);
-        Self { tenure, feed, decided, handle, _written, _tasks, _test: test }
+        let incident_at = incident_at.into();
+        Self { incident_at, tenure, feed, decided, handle, _written, _tasks, admin, _test: test }
     }
 
     /// Waits until it has taken these; returns the values of the open incidents then.
@@ -171,4 +209,61 @@ async fn what_fell_due_while_nobody_ran_is_decided_at_its_own_instant() {
     let ended: Vec<_> = decided.iter().map(|told| (told.kind, told.at)).collect();
     let left = Timestamp::from_secs(at.micros().div_euclid(1_000_000) + 61);
     assert_eq!(ended, [(TransitionKind::Resolved, left)]);
+}
+
+/// The first row that is not saved is older than the end of the incident; when it came, the window
+/// still held what had opened the incident.
+#[tokio::test]
+async fn an_incident_that_ended_does_not_begin_again_with_rows_from_before_its_end() {
+    let mut successor = Successor::after(ENDED).await;
+    let (ended, since) = (successor.incident_at, successor.tenure.since);
+    let [begin, end] = history();
+    // These left the window when it ended; this one came just before.
+    let counted = (1..=3).map(|seq| event(seq, ended - Span::from_millis(60_500))).collect();
+    let last = FeedOutput::New(vec![event(4, ended - Span::from_millis(200))]);
+    successor.takes([begin, FeedOutput::Replay { id: 0, events: counted }, end, last]).await;
+    assert!(!successor.learnt(), "the former leader has decided about that");
+    // What comes after the end is decided at its own instant.
+    let anew = ended + Span::from_millis(100);
+    let rows = FeedOutput::New((5..=6).map(|seq| event(seq, anew)).collect());
+    let now = FeedOutput::CompleteThrough(since + Span::from_secs(1));
+    assert_eq!(successor.takes([rows, now]).await, [3.0]);
+    assert!(matches!(successor.decided.try_recv(), Ok(Batch::Open { .. })));
+    let Ok(Batch::Transitions { transitions, .. }) = successor.decided.try_recv() else {
+        panic!("it decides")
+    };
+    let decided: Vec<_> = transitions.iter().map(|told| (told.kind, told.started_at)).collect();
+    assert_eq!(decided, [(TransitionKind::Firing, anew)]);
+}
+
+/// Nobody has decided anything after the end: the rows from before it decide nothing by themselves.
+#[tokio::test]
+async fn rows_from_before_the_last_end_decide_nothing() {
+    let mut successor = Successor::after(ENDED).await;
+    let ended = successor.incident_at;
+    successor.takes(history()).await;
+    successor.takes([errors(ended - Span::from_secs(70)), errors(ended)]).await;
+    assert!(!successor.learnt(), "they are counted");
+}
+
+/// Nobody can go on with it, and it must not stay open for ever.
+#[tokio::test]
+async fn an_open_incident_that_cannot_be_read_is_ended_and_told() {
+    let mut successor = Successor::after(UNREADABLE).await;
+    let since = successor.tenure.since;
+    successor.takes(history()).await;
+    assert!(successor.takes([FeedOutput::CompleteThrough(since)]).await.is_empty());
+    assert!(successor.learnt());
+    let ended: (String, Option<String>, String) = sqlx::query_as(
+        "select i.state, (select e.note from public.alert_incident_events e
+            where e.incident_id = i.incident_id and e.kind = 'resolved'),
+           (select n.payload ->> 'transition' from public.alert_notifications n
+            where n.incident_id = i.incident_id and n.transition = 'resolved' and n.state = 'waiting')
+           from public.alert_incidents i where i.resolved_at = i.started_at",
+    )
+    .fetch_one(&successor.admin)
+    .await
+    .expect("it ended");
+    assert_eq!((&*ended.0, &*ended.2), ("resolved", "resolved"));
+    assert!(ended.1.is_some_and(|note| note.contains("could not read")));
 }

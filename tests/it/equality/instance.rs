@@ -3,7 +3,7 @@
 use meshhook_errors::{
     engine::{Engine, Input, batch::open_after},
     feed::ledger::Ledger,
-    model::{ErrorEvent, RangeSet, Rule, Timestamp, Transition},
+    model::{ErrorEvent, RangeSet, Rule, Timestamp, Transition, TransitionKind},
 };
 use uuid::Uuid;
 
@@ -54,7 +54,8 @@ impl Instance {
         if !self.ledger.insert(row.seq, row.received_at) {
             return false;
         }
-        if !self.present {
+        let decided = |ended| self.former_until.is_some() && row.received_at <= ended;
+        if !self.present && !last_end(stored).is_some_and(decided) {
             self.arrive(row.received_at, stored, out);
         }
         let input = if self.leads { Input::Event(row) } else { Input::Replay(row) };
@@ -76,7 +77,8 @@ impl Instance {
     fn arrive(&mut self, now: Timestamp, stored: &[Transition], out: &mut Vec<Transition>) {
         self.present = true;
         let former = self.former_until.take();
-        let arrived = former.map_or(now, |until| until.min(now));
+        let arrived = former
+            .map_or(now, |until| last_end(stored).map_or(until, |ended| until.max(ended)).min(now));
         self.engine.step(arrived, Input::ReplayRuns(&[]), out);
         if let Some(until) = former {
             self.lead(until, stored, out);
@@ -90,6 +92,12 @@ impl Instance {
         self.engine.step(now, Input::Hold { until }, out);
         self.engine.step(now, Input::Restore(open_after(stored)), out);
     }
+}
+
+/// When the last incident ended: everything up to then is decided about.
+fn last_end(stored: &[Transition]) -> Option<Timestamp> {
+    let ended = stored.iter().filter(|told| told.kind == TransitionKind::Resolved);
+    ended.map(|told| told.at).max()
 }
 
 /// Gives an engine new rules, and the past of those that need it.

@@ -37,8 +37,6 @@ pub struct World {
     last: i64,
     xid: u64,
     checkpoint: RangeSet,
-    /// The end of an incident is newer than the checkpoint.
-    must_save: bool,
     /// Whether transactions may stay open for long; else whether instances may end. A new instance
     /// knows of a row when it was received, and not when it was committed, so a world has one or the other.
     long_transactions: bool,
@@ -78,7 +76,6 @@ impl World {
             last: 0,
             xid: 0,
             checkpoint,
-            must_save: false,
             long_transactions,
             keeps_firing,
             dead_since: None,
@@ -237,15 +234,10 @@ impl World {
             self.checkpoint.insert(range);
         }
         self.leader.ledger.saved(&batch.ranges);
-        self.must_save = false;
     }
 
     /// The leader dies.
     fn crash(&mut self) {
-        if self.must_save {
-            // An incident that ended a moment ago would begin again with the rows before its end.
-            self.save();
-        }
         let until = self.leader.engine.now();
         let known = self.leader.ledger.accounted();
         if self.table.iter().any(|row| !known.contains(row.seq) && row.received_at <= until) {
@@ -315,7 +307,6 @@ impl World {
                     "{} {} {} rule {rule} at {at}",
                     told.kind, told.level, told.group_key
                 ));
-                self.must_save |= told.state == IncidentState::Resolved;
                 self.told.push(told);
             }
         }
