@@ -1,17 +1,21 @@
 -- Tells what was held back, as in $1, with the incident as it stands now; each once. Forgets what is
 -- no longer wanted, as in $2, and notes of the rest, as in $3, why it still waits.
 with told as materialized (
-  select h.incident_id, h.channel_id, h.kind, h.payload, i.project_id, i.level, i.value, i.threshold, i.peak, i.evidence
+  select h.incident_id, h.channel_id, h.kind, h.payload, i.project_id, i.level, i.value, i.threshold, i.peak, i.evidence,
+         -- An incident may escalate more than once; one that was given up told nobody.
+         (select coalesce(max(e.reminder) + 1, 0) from public.alert_notifications e
+           where e.incident_id = h.incident_id and e.channel_id = h.channel_id and e.transition = h.kind
+             and e.state not in ('dead', 'dropped')) as which
     from jsonb_to_recordset($1) as g (incident_id uuid, channel_id uuid)
     join public.alert_held_back h using (incident_id, channel_id)
     join public.alert_incidents i using (incident_id)
    where i.state = 'firing' and jsonb_typeof(h.payload) = 'object'
 ), messages as (
   insert into public.alert_notifications as n (incident_id, channel_id, project_id, transition, reminder, payload)
-  select t.incident_id, t.channel_id, t.project_id, t.kind, 0,
+  select t.incident_id, t.channel_id, t.project_id, t.kind, t.which,
          t.payload || jsonb_build_object('transition', t.kind, 'at', clock_timestamp(),
            'incident', (t.payload -> 'incident') || jsonb_build_object(
-             'level', t.level, 'value', t.value, 'threshold', t.threshold, 'peak', t.peak, 'evidence', t.evidence))
+             'level', t.level, 'value', t.value, 'threshold', t.threshold, 'peak', t.peak, 'evidence', t.evidence, 'reminder', t.which))
     from told t
   -- One that was given up told nobody, so this is its turn again, for another day.
   on conflict (incident_id, channel_id, transition, reminder) do update set

@@ -2,7 +2,11 @@
 -- is held back, in one statement; $1 holds the transitions and who is told of each. The transaction checks the fence
 -- before it commits.
 with given as materialized (
-  select t.*
+  select t.*,
+         -- Which reminder it is, or which escalation but for the first; the same if it is written again.
+         case t.kind when 'escalated' then (
+           select count(*)::int from public.alert_incident_events e
+            where e.incident_id = t.incident_id and e.kind = 'escalated' and e.at < t.at) else t.reminder end as which
     from jsonb_to_recordset($1) as t (
       kind text, incident_id uuid, rule_id uuid, rule_name text, project_id uuid, group_key text,
       state text, level text, started_at timestamptz, at timestamptz, value float8, threshold float8,
@@ -54,7 +58,9 @@ with given as materialized (
   on conflict (incident_id, kind, at) do nothing
 ), messages as (
   insert into public.alert_notifications (incident_id, channel_id, project_id, transition, reminder, payload)
-  select w.incident_id, c.channel_id, w.project_id, g.kind, g.reminder, g.facts
+  select w.incident_id, c.channel_id, w.project_id, g.kind, g.which,
+         case when g.kind = 'escalated' and g.which > 0 and jsonb_typeof(g.facts) = 'object'
+           then jsonb_set(g.facts, '{incident,reminder}', to_jsonb(g.which)) else g.facts end
     from written w join given g using (incident_id), jsonb_array_elements_text(g.told) t
     join public.alert_channels c on c.channel_id = t::uuid
   on conflict (incident_id, channel_id, transition, reminder) do nothing
@@ -67,7 +73,8 @@ with given as materialized (
    where not exists (
      -- A decision that is written again may meet a silence that was not there the first time.
      select from public.alert_notifications n
-      where n.incident_id = w.incident_id and n.channel_id = o.channel_id and n.transition = g.kind)
+      where n.incident_id = w.incident_id and n.channel_id = o.channel_id and n.transition = g.kind
+        and n.reminder = g.which)
   on conflict (incident_id, channel_id) do update set
     kind = excluded.kind, why = excluded.why, because = excluded.because, until = excluded.until,
     note = excluded.note, payload = excluded.payload

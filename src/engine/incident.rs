@@ -15,6 +15,9 @@ use crate::model::{
 /// Under which incident ids are made: UUIDv5 of this namespace and rule, group key and beginning.
 pub const INCIDENT_NAMESPACE: Uuid = Uuid::from_u128(0x6f1c_9a52_77d3_4c0e_9b8e_2d41_5ae0_c3f7);
 
+/// However long the window, people who were told this long ago are told of another escalation.
+const NEWS_AGAIN_AFTER: Span = Span::from_secs(3_600);
+
 /// An open incident of one group.
 #[derive(Clone, Debug)]
 pub(super) struct Incident {
@@ -136,6 +139,13 @@ impl Incident {
             && rule.rule.reminder.micros() > 0;
         let told = self.notified_at.or(self.fired_at).unwrap_or(self.started_at);
         wanted.then(|| told + rule.rule.reminder)
+    }
+
+    /// Whether people heard of it so long ago that another escalation at `at` is news to them: a value
+    /// that moves about the critical threshold must not call them each time.
+    fn is_news_again(&self, rule: &Compiled, at: Timestamp) -> bool {
+        let told = self.notified_at.or(self.fired_at).unwrap_or(self.started_at);
+        at >= told + rule.rule.window.min(NEWS_AGAIN_AFTER)
     }
 
     /// How long the value must stay below the resolve threshold before this incident is over.
@@ -283,12 +293,15 @@ pub(super) fn judge(
     if critical && incident.level == Level::Warning {
         incident.level = Level::Critical;
         let first = incident.peak_level < Level::Critical;
-        let kind = if first { TransitionKind::Escalated } else { TransitionKind::Deescalated };
         if first {
-            (incident.peak_level, incident.notified_at) = (Level::Critical, Some(at));
             // Whoever took it in hand did not know how bad it would be.
             incident.acknowledged = false;
         }
+        let tells = first || incident.is_news_again(rule, at);
+        if tells {
+            (incident.peak_level, incident.notified_at) = (Level::Critical, Some(at));
+        }
+        let kind = if tells { TransitionKind::Escalated } else { TransitionKind::Deescalated };
         say(incident.tell(moment, kind, moment.threshold(Level::Critical)));
     } else if !critical
         && falling

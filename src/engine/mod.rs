@@ -32,11 +32,12 @@
 //!   moment or later; it ends with `dropped` as soon as the value is below the resolve threshold. A
 //!   value between the two neither fires nor drops (hysteresis). The level is taken when it fires.
 //! - While firing, the level is critical while the critical threshold is reached, else warning if the
-//!   rule has one. Critical for the first time in an incident is `escalated` (told); every later change
-//!   of level is one `deescalated` entry with the new level (never told), so that the stored level is
-//!   right, also after a restart. Escalation happens at once, de-escalation at bucket boundaries.
+//!   rule has one. Critical for the first time in an incident is `escalated` (told), and so is critical
+//!   again once people have heard nothing for a window (or an hour, if that is shorter); every other
+//!   change of level is one `deescalated` entry with the new level (never told), so that the stored
+//!   level is right, also after a restart. Escalation happens at once, de-escalation at bucket boundaries.
 //! - `reminder` each time the reminder interval has passed since people were last told (fired, escalated
-//!   or reminded), unless acknowledged. An escalation takes an
+//!   or reminded), unless acknowledged. The first escalation takes an
 //!   acknowledgement back; taking one back makes an overdue reminder due at once.
 //! - `resolved` when the value has been below the resolve threshold for the keep-firing period; or, if
 //!   that would be one end too many in the flap period, `flapping` once, and `resolved` when it has been

@@ -102,7 +102,7 @@ pub struct IncidentFacts {
     /// When people were first told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fired_at: Option<Timestamp>,
-    /// 1 for the first reminder, 2 for the next; 0 for every other message.
+    /// 1 for the first reminder, 2 for the next; also 1 for the second escalation; 0 for every other message.
     #[serde(default)]
     pub reminder: u32,
     /// What stands behind the value.

@@ -159,7 +159,7 @@ begin
   execute format('alter table public.alert_notifications add constraint alert_notifications_transition check (transition in (%s))', words);
 end $$;
 comment on column public.alert_notifications.reminder is
-  'Which reminder it is, or which acknowledgement of the incident; 0 for everything else.';
+  'Which reminder it is, or which acknowledgement, or which escalation after the first; 0 for everything else.';
 
 create or replace function error_tracking.person_name(person uuid) returns text
 language plpgsql security definer stable set search_path = '' as

@@ -52,12 +52,22 @@ fn levels() {
 }
 
 #[test]
-fn only_the_first_escalation_is_told() {
+fn another_escalation_within_a_window_is_not_told() {
     check(
         rule(1),
         "1 error x3; 30 error x3; 70 error x3; 200 tick",
         "1 firing warning 3/3; 30 escalated critical 6/6; 62 deescalated warning 3/3
          70 deescalated critical 6/6; 91 deescalated warning 3/3; 131 resolved warning 0/3",
+    );
+}
+
+#[test]
+fn an_escalation_is_told_again_where_nothing_was_told_for_a_window() {
+    check(
+        rule(1),
+        "1 error x3; 30 error x3; 60 error x3; 95 error x3; 200 tick",
+        "1 firing warning 3/3; 30 escalated critical 6/6; 91 deescalated warning 3/3
+         95 escalated critical 6/6; 121 deescalated warning 3/3; 156 resolved warning 0/3",
     );
 }
 

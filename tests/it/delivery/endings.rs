@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::notify::rig::Rig;
 
-use TransitionKind::{Escalated, Firing, Reminder, Resolved};
+use TransitionKind::{Deescalated, Escalated, Firing, Reminder, Resolved};
 
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -41,7 +41,9 @@ impl<'a> Story<'a> {
     async fn decide(&mut self, kind: TransitionKind, level: Level) -> u64 {
         self.seconds += 1;
         let at = self.started_at + Span::from_secs(self.seconds);
-        let facts = serde_json::to_value(self.rig.facts(self.incident, kind)).expect("JSON");
+        // Nobody is told of a level that falls, so there is no message for it.
+        let message = if kind == Deescalated { Firing } else { kind };
+        let facts = serde_json::to_value(self.rig.facts(self.incident, message)).expect("JSON");
         let transition = Transition {
             kind,
             incident_id: self.incident,
@@ -186,6 +188,29 @@ async fn an_end_that_is_decided_while_nobody_sends_follows_its_beginning() {
     rig.start();
     let story = Story { incident, ..Story::new(&rig).await };
     assert_eq!(story.told(ops).await, ["firing", "resolved"]);
+}
+
+/// Between them it was not critical: each escalation is told once, also one that is told late.
+#[tokio::test]
+async fn every_escalation_is_told_once() {
+    let rig = Rig::new().await;
+    let ops = rig.slack_channel("ops", &rig.slack).await;
+    let mut story = Story::new(&rig).await;
+    story.decide(Firing, Level::Warning).await;
+    assert_eq!(story.decide(Escalated, Level::Critical).await, 1);
+    assert_eq!(story.decide(Deescalated, Level::Warning).await, 0);
+    assert_eq!(story.decide(Escalated, Level::Critical).await, 1);
+    // The commit's answer was lost, and the writer tries again.
+    story.seconds -= 1;
+    assert_eq!(story.decide(Escalated, Level::Critical).await, 0);
+    let quiet = silence(&rig).await;
+    assert_eq!(story.decide(Deescalated, Level::Warning).await, 0);
+    assert_eq!(story.decide(Escalated, Level::Critical).await, 0);
+    rig.execute(LIFT, quiet).await;
+    let fence = Fence { holder: rig.instance, number: 7 };
+    assert_eq!(held::settle(&story.db, &fence, LIMIT).await.expect("a decision"), 1);
+    rig.wake.notify_one();
+    assert_eq!(story.told(ops).await, ["firing", "escalated", "escalated", "escalated"]);
 }
 
 /// The beginning was given up, and the news after it held back: when that may be told, it is told as
