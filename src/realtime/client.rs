@@ -96,6 +96,21 @@ impl RealtimeClient {
     /// [`RealtimeEvent::Trouble`] with [`Disposition::Stop`] and probed every few minutes.
     /// Failures are logged here, once.
     pub async fn run(mut self, events: mpsc::Sender<RealtimeEvent>, cancel: CancellationToken) {
+        self.run_once(events, cancel).await;
+        self.set_state(RealtimeState::Stopped);
+    }
+
+    /// No socket is wanted for now.
+    pub fn rest(&self) {
+        self.set_state(RealtimeState::Resting);
+    }
+
+    /// As [`RealtimeClient::run`], for a client that may be wanted again later.
+    pub async fn run_once(
+        &mut self,
+        events: mpsc::Sender<RealtimeEvent>,
+        cancel: CancellationToken,
+    ) {
         let mut outbox = Outbox::new(events);
         let started = Instant::now();
         let mut attempt = 0;
@@ -128,7 +143,6 @@ impl RealtimeClient {
                 break;
             }
         }
-        self.set_state(RealtimeState::Stopped);
     }
 
     fn wait(&self, disposition: Disposition, attempt: u32) -> Duration {

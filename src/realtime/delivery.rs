@@ -84,6 +84,8 @@ pub enum RealtimeState {
     Backoff,
     /// A human must act (or the client was told to stop); probing now and then.
     Stopped,
+    /// No socket is wanted.
+    Resting,
 }
 
 impl RealtimeState {
@@ -96,6 +98,7 @@ impl RealtimeState {
             Self::Subscribed => "subscribed",
             Self::Backoff => "backoff",
             Self::Stopped => "stopped",
+            Self::Resting => "none",
         }
     }
 }

@@ -163,7 +163,7 @@ impl Daemon {
         start_socket(
             &mut tasks,
             instance,
-            client,
+            (client, leadership.clone()),
             (inputs.clone(), commands),
             &socket_handle,
             metrics.clone(),
@@ -351,14 +351,14 @@ fn mandate(leadership: Leadership) -> Arc<dyn crate::notify::Leadership> {
 fn start_socket(
     tasks: &mut Supervisor,
     instance: Uuid,
-    client: RealtimeClient,
+    (client, leadership): (RealtimeClient, Leadership),
     (inputs, commands): (mpsc::Sender<feed::FeedInput>, mpsc::Receiver<feed::FeedCommand>),
     handle: &RealtimeHandle,
     metrics: Metrics,
     cancel: &CancellationToken,
 ) {
     let (events, events_there) = mpsc::channel(SOCKET_EVENTS);
-    once(tasks, "socket", client.run(events, cancel.clone()));
+    once(tasks, "socket", socket::keep(client, leadership, events, cancel.clone()));
     let forward = socket::forward(instance, events_there, inputs, metrics, cancel.clone());
     once(tasks, "socket events", forward);
     once(tasks, "socket commands", socket::command(commands, handle.clone(), cancel.clone()));

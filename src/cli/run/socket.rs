@@ -1,14 +1,59 @@
 //! Between the Realtime client and the feed: translates events one way and commands the other.
 
-use tokio::sync::mpsc;
+use std::{pin::pin, time::Duration};
+
+use tokio::{sync::mpsc, time};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
     feed::{FeedCommand, FeedInput},
-    realtime::{ChannelKind, GapReason, RealtimeEvent, RealtimeHandle},
+    lease::Leadership,
+    realtime::{ChannelKind, GapReason, RealtimeClient, RealtimeEvent, RealtimeHandle},
     telemetry::Metrics,
 };
+
+/// Leading may begin or end at a deadline that nobody announces.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Keeps a socket while this instance leads, until `cancel`: standbys stay warm by numbered reads
+/// alone, so that any number of them costs Realtime nothing.
+pub async fn keep(
+    mut client: RealtimeClient,
+    mut leadership: Leadership,
+    events: mpsc::Sender<RealtimeEvent>,
+    cancel: CancellationToken,
+) {
+    loop {
+        client.rest();
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = until(&mut leadership, true) => {}
+        }
+        let stint = cancel.child_token();
+        {
+            let mut running = pin!(client.run_once(events.clone(), stint.clone()));
+            tokio::select! {
+                () = &mut running => return,
+                () = until(&mut leadership, false) => {}
+            }
+            stint.cancel();
+            running.await;
+        }
+        let reason = "this instance does not lead any more".to_owned();
+        let _ = events.send(RealtimeEvent::Disconnected { reason }).await;
+    }
+}
+
+/// Waits until this instance leads, or does not lead.
+async fn until(leadership: &mut Leadership, leads: bool) {
+    while leadership.is_leader() != leads {
+        tokio::select! {
+            true = leadership.changed() => {}
+            () = time::sleep(LOOK_AGAIN) => {}
+        }
+    }
+}
 
 /// Passes on what the socket brings until `cancel`; a full feed loses rows here, which its next read
 /// finds.

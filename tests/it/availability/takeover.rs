@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::support::{eventually, fleet::Fleet};
+use crate::support::{eventually, fleet::Fleet, stack::Stack};
 
 /// The promise after a kill: a lease lasts 6 s, and others try four times a second.
 const AFTER_A_KILL: Duration = Duration::from_secs(8);
@@ -63,4 +63,20 @@ async fn a_killed_leader_is_replaced_in_eight_seconds_and_a_stopped_one_in_one()
         3
     );
     eventually("the last one still leads", async || fleet.leader().await).await;
+}
+
+/// A standby is warm by numbered reads alone: it opens its socket when it leads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_the_leader_keeps_a_socket() {
+    let stack = Stack::start().await;
+    let leader = stack.daemon().await;
+    let standby = stack.standby().await;
+    let rests = "select count(*) from public.error_tracker_status
+       where not leader and socket = 'none' and complete_through is not null";
+    eventually("the standby rests", async || (stack.number(rests).await == 1).then_some(())).await;
+    assert!(!standby.daemon.feed().borrow().subscribed);
+    leader.stop().await;
+    let feed = standby.daemon.feed();
+    eventually("its socket is subscribed", async || feed.borrow().subscribed.then_some(())).await;
+    standby.stop().await;
 }

@@ -255,12 +255,28 @@ impl Stack {
     ) -> Instance {
         let mut settings = Settings::read(environment).expect("settings");
         adjust(&mut settings);
+        let instance = Self::begin(settings).await;
+        let leadership = instance.daemon.leadership();
+        eventually("the daemon leads", || {
+            let leads = leadership.is_leader();
+            async move { leads.then_some(()) }
+        })
+        .await;
+        instance
+    }
+
+    /// Starts a daemon beside another one that leads, and waits until it has counted what is there.
+    pub async fn standby(&self) -> Instance {
+        Self::begin(Settings::read(&self.environment()).expect("settings")).await
+    }
+
+    async fn begin(settings: Settings) -> Instance {
         let cancel = CancellationToken::new();
         let daemon =
             Box::pin(Daemon::start(settings, cancel.clone())).await.expect("the daemon starts");
-        let (feed, leadership) = (daemon.feed(), daemon.leadership());
-        eventually("the daemon leads and has caught up", || {
-            let ready = feed.borrow().caught_up && leadership.is_leader();
+        let feed = daemon.feed();
+        eventually("the daemon has caught up", || {
+            let ready = feed.borrow().caught_up;
             async move { ready.then_some(()) }
         })
         .await;
