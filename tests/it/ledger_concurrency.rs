@@ -26,6 +26,7 @@ use crate::{
     support::{
         PATIENCE,
         db::{OwnServer, pool},
+        stalls::net_since,
     },
 };
 
@@ -150,7 +151,7 @@ async fn holder(chaos: Arc<Chaos>) {
     }
 }
 
-/// Rows that are in the table and have not been given out `IN_TIME` after they were seen there.
+/// The longest that a row was in the table and had not been given out, less what the machine took.
 async fn watch_lateness(chaos: Arc<Chaos>, instance: &Instance) -> Duration {
     let (mut waiting, mut worst) = (Vec::<(i64, Instant)>::new(), Duration::ZERO);
     let mut known = BTreeSet::new();
@@ -178,7 +179,7 @@ async fn watch_lateness(chaos: Arc<Chaos>, instance: &Instance) -> Duration {
         let counted: BTreeSet<i64> = instance.new_numbers().into_iter().collect();
         waiting.retain(|(seq, since)| {
             if !down {
-                worst = worst.max(since.elapsed());
+                worst = worst.max(net_since(*since));
             }
             !counted.contains(seq)
         });

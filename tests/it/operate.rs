@@ -19,6 +19,7 @@ use crate::support::{
     eventually,
     letters::headline,
     stack::{Instance, Stack, burst},
+    stalls::net_since,
 };
 
 /// What people do must take effect within this time.
@@ -109,14 +110,15 @@ impl Scene {
         self.stack.slack.requests().iter().map(|request| until(headline(request))).collect()
     }
 
-    /// Waits until Slack was told something with these words, and returns how long it took.
+    /// Waits until Slack was told something with these words, and returns how long it took, less what
+    /// the machine took of it.
     async fn hears(&self, words: &str) -> Duration {
         let began = Instant::now();
         eventually(&format!("Slack hears {words:?}"), || async {
             self.heard().iter().any(|text| text.contains(words)).then_some(())
         })
         .await;
-        began.elapsed()
+        net_since(began)
     }
 
     /// Calls a function as somebody, who is allowed to.

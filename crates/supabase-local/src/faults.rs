@@ -43,6 +43,8 @@ pub struct Knobs {
     pub refuse_handshake: Option<u16>,
     /// Refuse every join with this reason.
     pub refuse_join: Option<String>,
+    /// Hold the refusal of a join back this long; the real server does for 5 s.
+    pub refuse_join_after: Option<Duration>,
     /// Do not answer joins at all.
     pub mute_join: bool,
     /// Answer joins, but never say "Subscribed to PostgreSQL" (and deliver nothing).

@@ -11,10 +11,13 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-use crate::support::{eventually, fleet::Fleet};
+use crate::support::{eventually, fleet::Fleet, stalls::net};
 
 /// Between two bursts, each of which is an incident of its own.
 const PACE: Duration = Duration::from_millis(150);
+/// Bursts that nobody was told of yet, at most: a machine that does other things meanwhile tells them
+/// one by one more slowly than they come.
+const UNTOLD: usize = 20;
 /// No alert may be later than that.
 const GAP: Duration = Duration::from_secs(8);
 
@@ -33,6 +36,10 @@ async fn a_rolling_restart_under_load_loses_and_delays_nothing() {
         async move {
             let mut committed = Vec::new();
             while !over.load(Ordering::Acquire) {
+                if committed.len() >= fleet.hook.requests().len() + UNTOLD {
+                    sleep(PACE).await;
+                    continue;
+                }
                 let name = format!("execution.n{}", committed.len());
                 fleet.errors(&name, 3).await;
                 committed.push((name, Instant::now()));
@@ -72,7 +79,7 @@ async fn a_rolling_restart_under_load_loses_and_delays_nothing() {
     for (name, at) in &committed {
         let times = &told[name];
         assert_eq!(times.len(), 1, "{name} is told once");
-        slowest = slowest.max(times[0].duration_since(*at));
+        slowest = slowest.max(net(*at, times[0]));
     }
     let bursts = committed.len();
     let slack = fleet.slack.requests();

@@ -1,6 +1,8 @@
 //! Channels that are not joined, not subscribed, deaf, closed, or without a valid token.
 
-use meshhook_errors::model::Span;
+use std::time::Duration;
+
+use meshhook_errors::{model::Span, realtime::Timing};
 use supabase_local::faults::{Action, Faults};
 
 use super::{Fault, NONE, run};
@@ -53,7 +55,7 @@ const JOINS: &[Fault] = &[
         name: "subscribed long after the join",
         begin: |faults| {
             faults.set(|knobs| {
-                knobs.subscribe_delay = Some(std::time::Duration::from_millis(1_500));
+                knobs.subscribe_delay = Some(Duration::from_millis(1_500));
             });
             reconnect(faults);
         },
@@ -79,6 +81,21 @@ const JOINS: &[Fault] = &[
             reconnect(faults);
         },
         // It waits for at least 10 s, so two joins are all.
+        during: |look| look.grown("socket_troubles_total") >= 2.0 && look.seen.joins == 2,
+        ..NONE
+    },
+    Fault {
+        name: "join refused after five seconds",
+        settings: |settings| settings.socket.join = Timing::default().join,
+        begin: |faults| {
+            faults.set(|knobs| {
+                let reason = "ClientJoinRateLimitReached: Too many joins per second";
+                knobs.refuse_join = Some(reason.to_owned());
+                knobs.refuse_join_after = Some(Duration::from_secs(5));
+            });
+            reconnect(faults);
+        },
+        // It is taken for what it is, and not for a join that nobody answered.
         during: |look| look.grown("socket_troubles_total") >= 2.0 && look.seen.joins == 2,
         ..NONE
     },
@@ -109,6 +126,19 @@ const LIVES: &[Fault] = &[
                 && look.seen.joins >= 4
                 && look.seen.sockets >= 1
         },
+        ..NONE
+    },
+    Fault {
+        name: "deaf while nobody writes",
+        quiet: true,
+        begin: |faults| faults.set(|knobs| knobs.deaf = true),
+        // Only the status row that does not come back can tell.
+        during: |look| {
+            look.metric("socket_deaf") > 0.0
+                && look.problems.contains(&"deaf".to_owned())
+                && look.seen.joins >= 2
+        },
+        after: |look| look.grown("rows_repaired_total") < 1.0,
         ..NONE
     },
     Fault {

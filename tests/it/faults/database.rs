@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, PgPool};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    SEATS, holds,
+    SEATS,
     rig::{IN_TIME, Rig, THRESHOLD},
 };
 use crate::{
@@ -17,16 +17,13 @@ use crate::{
         db::{OwnServer, TestDb, pool},
         eventually,
         stack::Stack,
+        stalls::net_since,
     },
 };
 
 /// PostgreSQL crashes, stays away for a while, and comes back without Realtime's slot.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_server_crashes() {
-    assert!(holds("crash", crash).await);
-}
-
-async fn crash() {
     let _seat = SEATS.acquire().await.expect("a seat");
     let (mut server, db) = OwnServer::start().await;
     let rig = Rig::start(Stack::on(Some(db), |_| {}).await, |_| {}).await;
@@ -219,14 +216,10 @@ async fn tells_of_it(rig: &Rig) {
     assert_eq!(told(), ["incident.firing"]);
 }
 
-/// A transaction that stays open keeps its own rows back, and nothing else.
+/// A transaction that stays open for two minutes keeps its own rows back, and nothing else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_stays_open() {
-    assert!(holds("open transaction", open_transaction).await);
-}
-
-async fn open_transaction() {
-    const OPEN: Duration = Duration::from_secs(5);
+    const OPEN: Duration = Duration::from_secs(125);
     let _seat = SEATS.acquire().await.expect("a seat");
     let rig = Rig::start(Stack::on(Some(TestDb::new().await), |_| {}).await, |_| {}).await;
     rig.calm().await;
@@ -250,7 +243,7 @@ async fn open_transaction() {
             behind = behind.filter(|(seen, _)| rolled_up < *seen);
             if rolled_up < rows {
                 let (_, since) = *behind.get_or_insert((rows, Instant::now()));
-                worst = worst.max(since.elapsed());
+                worst = worst.max(net_since(since));
             }
             sleep(Duration::from_millis(50)).await;
         }
@@ -261,10 +254,11 @@ async fn open_transaction() {
     assert_eq!(feed.borrow().low_water, held - 1);
     let shown = rig
         .write_until(rig.shows("the hole", |look| {
-            look.metric("holes_open") >= 1.0 && look.metric("hole_oldest_seconds") >= 4.0
+            look.metric("holes_open") >= 1.0 && look.metric("hole_oldest_seconds") >= 120.0
         }))
         .await;
-    assert!(shown.problems.is_empty(), "{:?}", shown.problems);
+    // Operators are told why the mark stands still.
+    assert_eq!(shown.problems, ["horizon"]);
     open.commit().await.expect("it commits");
     rig.committed([held]);
     let ended = Instant::now();

@@ -129,6 +129,22 @@ const BROKEN: &[Fault] = &[
         ..NONE
     },
     Fault {
+        name: "a frame just within the server's limit of 5 MB",
+        begin: |faults| {
+            let mut row = forged(&json!(1));
+            row["later"] = "x".repeat(4_990_000).into();
+            faults.act(Action::SendRaw(change(&row)));
+        },
+        during: |look| look.seen.frames_sent >= 30,
+        after: |look| {
+            look.grown("socket_losses_total") < 1.0
+                && look.metric("socket_gaps_total{reason=\"undecodable\"}") < 1.0
+                && look.seen.sockets == 0
+                && look.seen.joins == 0
+        },
+        ..NONE
+    },
+    Fault {
         name: "a frame beyond every limit",
         begin: |faults| {
             faults.act(Action::SendRaw("x".repeat(9_000_000)));

@@ -9,6 +9,7 @@ mod database;
 mod frames;
 pub mod rig;
 mod storm;
+mod wire;
 
 use std::time::Duration;
 
@@ -20,16 +21,16 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use self::rig::{Look, Rig, TOO_LATE};
+use self::rig::{Look, Rig};
 use crate::support::{db::TestDb, external, stack::Stack};
 
 /// Deployments at a time: most of a fault is waiting, but two cores and one database server have
 /// their limits.
 static SEATS: Semaphore = Semaphore::const_new(5);
-/// How often something may be too late, less one.
-const ATTEMPTS: usize = 3;
 /// The shortest time that a fault lasts.
 const LASTS: Duration = Duration::from_secs(3);
+/// After the last row the daemon waits no longer than this for the socket to bring it too.
+const NO_ROW_IS_MISSED: Duration = Duration::from_secs(6);
 
 /// One fault, and what is expected of the daemon meanwhile and afterwards.
 pub struct Fault {
@@ -38,6 +39,8 @@ pub struct Fault {
     pub settings: fn(&mut Settings),
     pub begin: fn(&Faults),
     pub end: fn(&Faults),
+    /// Nobody writes meanwhile, and has not for a while when it begins.
+    pub quiet: bool,
     /// What server, metrics and status row come to show while it lasts.
     pub during: fn(&Look) -> bool,
     /// What they come to show when it is over, besides that all is well.
@@ -50,6 +53,7 @@ pub const NONE: Fault = Fault {
     settings: |_| {},
     begin: |_| {},
     end: Faults::clear,
+    quiet: false,
     during: |_| true,
     after: |_| true,
 };
@@ -64,8 +68,7 @@ pub async fn run(faults: &'static [Fault]) {
         runs.spawn(async move {
             let _seat = SEATS.acquire().await.expect("seats are never closed");
             // A panic names the place; this names the fault.
-            let holds = holds(fault.name, || one(fault)).await;
-            (!holds).then_some(fault.name)
+            tokio::spawn(one(fault)).await.is_err().then_some(fault.name)
         });
     }
     let mut failed = runs.join_all().await;
@@ -73,43 +76,32 @@ pub async fn run(faults: &'static [Fault]) {
     assert!(failed.is_empty(), "{failed:?}");
 }
 
-/// Whether `attempt` holds. A machine that does other things meanwhile may be slow at any moment, so what
-/// was only too late is tried again, with a new deployment; what was lost or doubled is not.
-pub async fn holds<F>(name: &str, attempt: impl Fn() -> F) -> bool
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    for left in (0..ATTEMPTS).rev() {
-        let Err(error) = tokio::spawn(attempt()).await else { return true };
-        let said = match error.try_into_panic().map(|panic| panic.downcast::<String>()) {
-            Ok(Ok(said)) => *said,
-            _ => String::new(),
-        };
-        if left == 0 || !said.starts_with(TOO_LATE) {
-            break;
-        }
-        eprintln!("{name}: too late, tried again");
-    }
-    false
-}
-
 async fn one(fault: &'static Fault) {
     let stack = Stack::on(Some(TestDb::new().await), |_| {}).await;
     let rig = Rig::start(stack, fault.settings).await;
+    suffer(&rig, fault, || (fault.begin)(&rig.faults), || (fault.end)(&rig.faults)).await;
+    rig.instance.stop().await;
+}
+
+/// Lets a fault begin and end, and checks what it made of the daemon.
+pub async fn suffer(rig: &Rig, fault: &Fault, begin: impl FnOnce(), end: impl FnOnce()) {
     rig.calm().await;
+    if fault.quiet {
+        sleep(NO_ROW_IS_MISSED).await;
+    }
     let begun = Instant::now();
-    (fault.begin)(&rig.faults);
-    let during = rig.write_until(async {
+    begin();
+    let during = async {
         let look = rig.shows(&format!("{}: during", fault.name), fault.during).await;
         sleep(LASTS.saturating_sub(begun.elapsed())).await;
         look
-    });
-    let during = during.await;
-    (fault.end)(&rig.faults);
+    };
+    let during = if fault.quiet { during.await } else { rig.write_until(during).await };
+    end();
     let ended = Instant::now();
     let what = format!("{}: after", fault.name);
-    let after = rig.write_until(rig.shows(&what, |look| look.is_well() && (fault.after)(look)));
-    let after = after.await;
+    let after = rig.shows(&what, |look| look.is_well() && (fault.after)(look));
+    let after = if fault.quiet { after.await } else { rig.write_until(after).await };
     let recovery = ended.elapsed();
     let (worst, alert) = rig.is_exact(None).await;
     eprintln!(
@@ -122,5 +114,4 @@ async fn one(fault: &'static Fault) {
         recovery.as_secs_f64(),
         after.seen,
     );
-    rig.instance.stop().await;
 }

@@ -21,6 +21,7 @@ use crate::{
     support::{
         PATIENCE, eventually,
         stack::{Instance, Stack},
+        stalls::net,
     },
 };
 
@@ -29,8 +30,6 @@ pub const IN_TIME: Duration = Duration::from_secs(2);
 /// An alert is to reach Slack this soon after the row that causes it; generous, because a dozen
 /// deployments share the machine. The benchmarks measure it alone.
 const ALERT_IN_TIME: Duration = Duration::from_secs(5);
-/// How the complaint about a time begins, as opposed to one about a row or an alert.
-pub const TOO_LATE: &str = "too late";
 /// The rule fires at this many rows.
 pub const THRESHOLD: usize = 30;
 /// Rows that are written before the fault begins.
@@ -237,17 +236,18 @@ impl Rig {
             }
             sleep(Duration::from_millis(100)).await;
         }
-        panic!("{TOO_LATE}: not within {PATIENCE:?}: {what}; last {last:#?}");
+        panic!("not within {PATIENCE:?}: {what}; last {last:#?}");
     }
 
-    /// The most that a row waited to be counted; one committed before `excused` waits from then on.
+    /// The most that a row waited to be counted, less what the machine took; one committed before
+    /// `excused` waits from then on.
     pub fn worst_delay(&self, excused: Option<Instant>) -> Duration {
         let (rows, marks) = (self.rows.lock().unwrap(), self.marks.lock().unwrap());
         let delay = |(seq, committed): &(i64, Instant)| {
             let counted = marks.iter().find(|(_, mark)| mark >= seq).map(|(at, _)| *at);
             let counted = counted.unwrap_or_else(|| panic!("row {seq} was never counted"));
             let from = excused.map_or(*committed, |end| end.max(*committed));
-            counted.saturating_duration_since(from)
+            net(from, counted)
         };
         rows.iter().map(delay).max().unwrap_or_default()
     }
@@ -279,12 +279,12 @@ impl Rig {
         .await;
 
         let worst = self.worst_delay(excused);
-        assert!(worst <= IN_TIME, "{TOO_LATE}: a row waited {worst:?} to be counted");
+        assert!(worst <= IN_TIME, "a row waited {worst:?} to be counted");
         let first = self.stack.slack.next(PATIENCE).await.expect("an alert");
         let (_, cause) = rows[THRESHOLD - 1];
         let cause = excused.map_or(cause, |end| end.max(cause));
-        let alert = first.received_at.saturating_duration_since(cause);
-        assert!(alert <= ALERT_IN_TIME, "{TOO_LATE}: the alert took {alert:?}");
+        let alert = net(cause, first.received_at);
+        assert!(alert <= ALERT_IN_TIME, "the alert took {alert:?}");
         let messages: Vec<_> = self.stack.slack.requests().iter().map(|r| r.text()).collect();
         assert_eq!(messages.len(), 1, "{messages:#?}");
         let incidents = self

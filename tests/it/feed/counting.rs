@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use meshhook_errors::feed::{FeedInput, FeedOptions};
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 use uuid::Uuid;
 
 use super::harness::*;
-use crate::support::{db::TestDb, eventually};
+use crate::support::{db::TestDb, eventually, stalls::net_since};
 
 /// Writers that commit out of order, roll back, repeat themselves and use savepoints.
 async fn write_chaos(test: &TestDb, writers: u64, transactions: usize) {
@@ -108,7 +108,7 @@ async fn a_long_transaction_holds_back_only_its_own_rows() {
     insert_within(&mut undone, 0, None).await;
     undone.rollback().await.unwrap();
     let mut others = Vec::new();
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     while begun.elapsed() < Duration::from_millis(2_500) {
         others.push(insert(&admin, others.len()).await);
         let known = others.len();
@@ -182,6 +182,96 @@ async fn what_the_socket_brings_counts_once() {
     assert_exact(&admin, &instance.new_numbers()).await;
     assert_eq!(instance.status.borrow().rows_by_socket, 4);
     assert_eq!(instance.status.borrow().rows_differing, 0);
+    instance.stop().await;
+}
+
+/// What is committed while the server still sets up its slot comes by no socket and wakes nobody: each
+/// subscription is followed by a read at once, after 2 s and after 10 s, counted from the last one.
+#[tokio::test]
+async fn each_subscription_is_followed_by_three_reads() {
+    let test = TestDb::new().await;
+    let admin = test.admin().await;
+    let slow = Duration::from_secs(3_600);
+    let options = FeedOptions { tick_quiet: slow, tick_busy: slow, ..quick_feed() };
+    let instance = Instance::start(&test, options);
+    instance.status_shows("caught up", |status| status.caught_up).await;
+    eventually("it leads", async || instance.leadership.fence()).await;
+    let mut known = 0;
+    for reads in [&[0, 2][..], &[0, 2, 10]] {
+        // Each row is there before the read that is to bring it, and after the one before.
+        insert(&admin, known).await;
+        let subscribed = Instant::now();
+        instance.inputs.send(FeedInput::Subscribed).await.unwrap();
+        for (number, after) in reads.iter().map(|after| Duration::from_secs(*after)).enumerate() {
+            if number > 0 {
+                insert(&admin, known).await;
+            }
+            known += 1;
+            eventually("the row is given out", async || {
+                (instance.new_numbers().len() == known).then_some(())
+            })
+            .await;
+            let (took, net) = (subscribed.elapsed(), net_since(subscribed));
+            assert!(took >= after, "row {known} after {took:?}, by what?");
+            assert!(net < after + Duration::from_secs(1), "row {known} after {net:?}");
+        }
+    }
+    instance.stop().await;
+}
+
+/// A leader looks more often while its socket is down, or subscribed and deaf.
+#[tokio::test]
+async fn ticks_are_closer_while_the_socket_brings_nothing() {
+    const QUIET: Duration = Duration::from_secs(2);
+    const READS: u64 = 10;
+    let test = TestDb::new().await;
+    let admin = test.admin().await;
+    let instance = Instance::start(&test, FeedOptions { tick_quiet: QUIET, ..quick_feed() });
+    eventually("it leads", async || instance.leadership.fence()).await;
+    let send = async |input| instance.inputs.send(input).await.unwrap();
+    // So many reads, and how long the machine let them take.
+    let reads = async |number: u64| {
+        let (begun, before) = (Instant::now(), instance.status.borrow().reads);
+        instance.status_shows("some reads", move |status| status.reads >= before + number).await;
+        net_since(begun)
+    };
+    let closely = async |what: &str| {
+        let took = reads(READS).await;
+        assert!(took < QUIET * 2, "{what}: {READS} reads in {took:?}");
+    };
+    let seldom = async |what: &str| {
+        // The first may be under way.
+        reads(1).await;
+        let begun = Instant::now();
+        reads(2).await;
+        assert!(begun.elapsed() > QUIET, "{what}: two reads in {:?}", begun.elapsed());
+    };
+    closely("no socket yet").await;
+    send(FeedInput::Subscribed).await;
+    // The reads that follow a subscription are over then.
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    seldom("subscribed").await;
+    send(FeedInput::SocketDown).await;
+    reads(1).await;
+    closely("down").await;
+
+    // Subscribed, and rows come by reads alone: deaf.
+    send(FeedInput::Subscribed).await;
+    let mut n = 0;
+    while !instance.status.borrow().deaf {
+        n += 1;
+        insert(&admin, n).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert!(n < 200, "it is deaf and does not notice");
+    }
+    // No row flows any more, which alone would make the ticks close.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    closely("deaf").await;
+    let last = insert(&admin, n).await;
+    send(socket_event(last)).await;
+    instance.status_shows("it hears", |status| !status.deaf).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    seldom("it hears again").await;
     instance.stop().await;
 }
 

@@ -18,7 +18,7 @@ use tokio::{sync::mpsc, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::support::{PATIENCE, db::TestDb};
+use crate::support::{PATIENCE, db::TestDb, stalls};
 
 /// Everything the feed gave out, in order.
 pub type Outputs = Arc<Mutex<Vec<FeedOutput>>>;
@@ -68,6 +68,7 @@ impl Instance {
     }
 
     pub fn with_db(db: Db, options: FeedOptions) -> Self {
+        stalls::watch();
         let (keeper, leadership) = lease(db.clone(), Uuid::new_v4(), quick_lease());
         let (feed, handle) = feed(db.clone(), Clock::system(), leadership.clone(), options);
         let FeedHandle { inputs, outputs: mut stream, commands: _, status } = handle;

@@ -26,7 +26,7 @@ use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::support::{PATIENCE, db::TestDb, eventually};
+use crate::support::{PATIENCE, db::TestDb, eventually, stalls};
 
 /// Signs the webhooks of these tests.
 pub const SIGNING_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -95,6 +95,7 @@ impl Rig {
 
     /// The rig before its dispatcher starts.
     pub async fn idle() -> Self {
+        stalls::watch();
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         let db = TestDb::new().await;
         let (admin, daemon) = (db.admin().await, db.daemon().await);
@@ -155,14 +156,14 @@ impl Rig {
         self.task = Some(tokio::spawn(run));
     }
 
-    /// Stops the dispatcher and returns how long that took.
+    /// Stops the dispatcher and returns how long that took, less what the machine took of it.
     pub async fn stop(&mut self) -> Duration {
         let began = Instant::now();
         self.stop.cancel();
         if let Some(task) = self.task.take() {
             task.await.expect("the dispatcher does not panic");
         }
-        began.elapsed()
+        stalls::net_since(began)
     }
 
     /// The same with a dispatcher of a new process at work.

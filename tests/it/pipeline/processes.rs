@@ -13,6 +13,7 @@ use crate::support::{
     process::{Process, run},
     proxy::Proxy,
     stack::{ALERT_LIMIT, Stack, burst},
+    stalls::{net, net_since},
 };
 
 const CLEAN_STOP: Duration = Duration::from_secs(5);
@@ -60,10 +61,13 @@ async fn instances_take_over_from_each_other_and_nobody_is_told_twice() {
     request(&stack.slack, ALERT_LIMIT, |r| headline(r).contains("Warning: Any execution")).await;
     let asked = Instant::now();
     first.signal("TERM").await;
-    let (status, took) = first.ended().await;
+    let (status, _) = first.ended().await;
+    let ended = Instant::now();
     assert_eq!(status.code(), Some(0), "{}", first.log());
+    let took = net(asked, ended);
     assert!(took < CLEAN_STOP, "{took:?}");
-    let over = second.until_role("leader").await;
+    second.until_role("leader").await;
+    let over = net_since(ended);
     println!(
         "SIGTERM: ended after {took:?}, taken over {over:?} later, {:?} in all",
         asked.elapsed()
@@ -75,28 +79,32 @@ async fn instances_take_over_from_each_other_and_nobody_is_told_twice() {
 
     // A crash with an incident open, and a standby that takes over.
     let third = Process::ready(&stack, "third", "standby").await;
-    report(&stack, 5, "system", 36).await;
+    // These stay in the window until the fourth instance has counted what is below.
+    report(&stack, 5, "system", 16).await;
     request(&stack.slack, ALERT_LIMIT, |r| headline(r).contains("Warning: Any system")).await;
     all_sent(&stack, 2).await;
     let killed = Instant::now();
     second.signal("KILL").await;
     assert!(second.ended().await.0.code().is_none());
-    report(&stack, 1_000, "system", 36).await;
+    report(&stack, 1_000, "system", 16).await;
     report(&stack, 5, "input", 36).await;
     third.until_role("leader").await;
+    let over = net_since(killed);
     println!("kill -9: taken over after {:?}", killed.elapsed());
-    assert!(killed.elapsed() < TAKEOVER_KILLED, "{:?}", killed.elapsed());
+    assert!(over < TAKEOVER_KILLED, "{over:?}");
     // What came while nobody led is told by the one who leads now, and nothing else is.
     request(&stack.slack, ALERT_LIMIT, |r| headline(r).contains("Warning: Any input")).await;
 
     // The same with nobody standing by.
     let mut third = third;
+    let asked = Instant::now();
     third.signal("INT").await;
-    let (status, took) = third.ended().await;
+    let (status, _) = third.ended().await;
+    let took = net_since(asked);
     println!("SIGINT: ended after {took:?}");
     assert_eq!(status.code(), Some(0), "{}", third.log());
     assert!(took < CLEAN_STOP, "{took:?}");
-    report(&stack, 10, "system", 48).await;
+    report(&stack, 10, "system", 30).await;
     let began = Instant::now();
     let _fourth = Process::ready(&stack, "fourth", "leader").await;
     println!("a fourth instance leads {:?} after its start", began.elapsed());
@@ -111,7 +119,7 @@ async fn instances_take_over_from_each_other_and_nobody_is_told_twice() {
     }
     all_sent(&stack, 6).await;
     let opened = "select array_agg(concat_ws(' ', rule_name, state, started_at, fired_at, resolved_at, peak) \
-                  order by started_at) from public.alert_incidents";
+                  order by started_at) from public.alert_incidents where rule_id is not null";
     let opened: Vec<String> =
         sqlx::query_scalar(opened).fetch_one(&stack.admin).await.expect("incidents");
     assert_eq!(opened.len(), 3, "{opened:#?}");
@@ -149,8 +157,10 @@ async fn an_instance_waits_for_its_database_and_stops_when_told_to() {
     cut_off.until_role("leader").await;
     stack.reporter(None).insert_errors(&burst(5, "system", 0)).await.expect("errors");
     proxy.fall_silent();
+    let asked = Instant::now();
     cut_off.signal("TERM").await;
-    let (status, took) = cut_off.ended().await;
+    let (status, _) = cut_off.ended().await;
+    let took = net_since(asked);
     println!("SIGTERM with a silent database: ended after {took:?}");
     assert_eq!(status.code(), Some(0), "{}", cut_off.log());
     assert!(took < CLEAN_STOP, "{took:?}");
@@ -162,8 +172,10 @@ async fn an_instance_waits_for_its_database_and_stops_when_told_to() {
     url.set_port(Some(mute.local_addr().expect("an address").port())).expect("a port");
     let mut waiting = Process::launch(at(&url)).await;
     let (_silent, _) = mute.accept().await.expect("it connects");
+    let asked = Instant::now();
     waiting.signal("TERM").await;
-    let (status, took) = waiting.ended().await;
+    let (status, _) = waiting.ended().await;
+    let took = net_since(asked);
     assert_eq!(status.code(), Some(0), "{}", waiting.log());
     assert!(took < CLEAN_STOP, "{took:?}");
 

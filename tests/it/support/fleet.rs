@@ -21,7 +21,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{db::TestDb, eventually, stack::CHANNEL_KEY};
+use super::{db::TestDb, eventually, stack::CHANNEL_KEY, stalls};
 
 /// Any port of this machine where nobody listens: RFC 863's.
 const NOBODY: &str = "http://127.0.0.1:9";
@@ -54,6 +54,7 @@ pub struct Told {
 
 impl Fleet {
     pub async fn new() -> Self {
+        stalls::watch();
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         let db = TestDb::new().await;
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fleets").join(&db.name);
@@ -165,12 +166,12 @@ impl Fleet {
         .await;
     }
 
-    /// A rule that fires at the third error of a group and tells a Slack channel and a webhook;
-    /// returns its id.
+    /// A rule that fires at the third error of a group and tells a Slack channel and a webhook; its
+    /// window is longer than any test, so that no incident ends by itself. Returns its id.
     pub async fn rule(&self) -> Uuid {
         let rule: Uuid = sqlx::query_scalar(
             "insert into public.alert_rules (name, warning, window_seconds, group_by) \
-             values ('Too many errors', 3, 60, '{error_type}') returning rule_id",
+             values ('Too many errors', 3, 600, '{error_type}') returning rule_id",
         )
         .fetch_one(&self.admin)
         .await
@@ -310,6 +311,16 @@ impl Process {
             .status()
             .expect("a shell");
         assert!(done.success(), "kill -{name} {id}");
+    }
+
+    /// Waits until a signal or a stop point has stopped it.
+    pub async fn stopped(&self) {
+        let id = self.child.id().expect("the process has not been waited for").to_string();
+        eventually(&format!("{} is stopped", self.name), async || {
+            let output = Command::new("ps").args(["-o", "state=", "-p", &id]).output().await;
+            output.expect("ps runs").stdout.starts_with(b"T").then_some(())
+        })
+        .await;
     }
 
     /// Waits until the process has ended; true where it ended well.

@@ -13,6 +13,7 @@ pub mod realtime_server;
 pub mod rest;
 pub mod scene;
 pub mod stack;
+pub mod stalls;
 
 use std::time::Duration;
 

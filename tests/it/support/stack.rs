@@ -27,6 +27,7 @@ use super::{
     db::{TestDb, pool, switch},
     eventually,
     external::External,
+    stalls,
 };
 
 pub use super::scene::{at, burst, event};
@@ -107,6 +108,7 @@ impl Stack {
 
     /// A deployment on a given database, for tests that do things to its server.
     pub async fn on(db: Option<TestDb>, adjust: impl FnOnce(&mut LocalConfig)) -> Self {
+        stalls::watch();
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         let slack = HttpSink::start().await.expect("a sink");
         let webhook = HttpSink::start().await.expect("a sink");

@@ -192,7 +192,8 @@ impl Session {
 
     fn refuse_join(&mut self, message: &Incoming, reason: &str) {
         let text = reply(self.version, message, "error", &json!({ "reason": reason }));
-        let delay = self.shared.config.join_delay;
+        let held_back = self.shared.faults.knobs().refuse_join_after;
+        let delay = held_back.unwrap_or(self.shared.config.join_delay);
         self.later.spawn(async move {
             sleep(delay).await;
             Later::Send(text)
