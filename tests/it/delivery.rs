@@ -5,4 +5,5 @@ mod digests;
 mod endings;
 mod given_up;
 mod refused;
+mod restarts;
 mod waits;
