@@ -30,11 +30,17 @@ pub enum Point {
     LeaseTaken,
     /// The lease was renewed; nobody in the process knows.
     LeaseRenewed,
+    /// What was held back is to be told, and the fence is checked; not committed.
+    Releasing,
+    /// Incidents of the tracker itself are written and the fence is checked; not committed.
+    SystemCommitting,
+    /// A new epoch is written and the fence is checked; not committed.
+    BeginningEpoch,
 }
 
 impl Point {
-    /// Every point, in the order in which a leader passes them.
-    pub const ALL: [Self; 10] = [
+    /// Every point: first those that every leader passes, in this order.
+    pub const ALL: [Self; 13] = [
         Self::LeaseTaken,
         Self::LeaseRenewed,
         Self::Decided,
@@ -45,6 +51,9 @@ impl Point {
         Self::Confirmed,
         Self::RollingUp,
         Self::RolledUp,
+        Self::Releasing,
+        Self::SystemCommitting,
+        Self::BeginningEpoch,
     ];
 
     /// Its name in `CRASH_POINT`.
@@ -61,6 +70,9 @@ impl Point {
             Self::RolledUp => "rolled-up",
             Self::LeaseTaken => "lease-taken",
             Self::LeaseRenewed => "lease-renewed",
+            Self::Releasing => "releasing",
+            Self::SystemCommitting => "system-committing",
+            Self::BeginningEpoch => "beginning-epoch",
         }
     }
 }

@@ -13,6 +13,7 @@ use super::{
     telling::{self, Concerned},
 };
 use crate::{
+    crash::Point,
     model::Timestamp,
     telling::{Hold, Owed, note},
 };
@@ -95,7 +96,7 @@ pub async fn settle(db: &Db, fence: &Fence, limit: Duration) -> Result<u64, Stor
             .fetch_one(link.connection())
             .await?
             .try_get(0)?;
-        link.commit_as(fence).await?;
+        link.commit_past(fence, Some(Point::Releasing)).await?;
         Ok(messages.unsigned_abs())
     })
     .await

@@ -120,7 +120,7 @@ pub async fn begin_epoch(
             .fetch_optional(link.connection())
             .await?;
         let epoch = row.map(|row| row.try_get(0)).transpose()?;
-        link.commit_as(fence).await?;
+        link.commit_past(fence, Some(Point::BeginningEpoch)).await?;
         Ok(epoch)
     })
     .await

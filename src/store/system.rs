@@ -8,7 +8,7 @@ use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::{Db, Fence, StoreError, pool::within};
-use crate::model::Timestamp;
+use crate::{crash::Point, model::Timestamp};
 
 /// A change as it is written.
 #[derive(Clone, Debug, Serialize)]
@@ -87,7 +87,7 @@ pub async fn record(
             .fetch_one(link.connection())
             .await?;
         let messages: i64 = row.try_get(0)?;
-        link.commit_as(fence).await?;
+        link.commit_past(fence, Some(Point::SystemCommitting)).await?;
         Ok(messages.unsigned_abs())
     })
     .await
