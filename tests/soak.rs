@@ -16,9 +16,7 @@ use support::db::switch;
 async fn main() -> ExitCode {
     let number = |name: &str| switch(name).and_then(|text| text.parse::<f64>().ok());
     let minutes = number("SOAK_MINUTES").unwrap_or(10.0);
-    let seed = switch("SOAK_SEED").and_then(|text| text.parse().ok());
-    let seed = seed.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
-    let balance = soak::run(Duration::from_secs_f64(minutes * 60.0), seed).await;
+    let balance = soak::run(Duration::from_secs_f64(minutes * 60.0), soak::seed()).await;
     println!("{}", serde_json::to_string(&balance).expect("numbers are JSON"));
     if balance.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

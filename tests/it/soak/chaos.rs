@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use meshhook_errors::sinks::Answer;
+use meshhook_errors::sinks::{Answer, MailFault};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use supabase_local::faults::{Action, Faults, Knobs};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::support::{eventually, process::Process, stack::Stack};
+use crate::support::{db::OwnServer, eventually, process::Process, stack::Stack};
 
 /// Instances at most.
 const INSTANCES: usize = 3;
@@ -34,9 +34,22 @@ const KNOBS: &[(&str, Misbehave)] = &[
     ("slot lost", |knobs| knobs.slot_lost = true),
 ];
 
+/// What Realtime may do once to every socket and channel.
+const ACTIONS: &[(&str, Action)] = &[
+    ("sockets are closed", Action::Close(1001)),
+    ("the server restarts", Action::Close(1012)),
+    ("connections are lost without a word", Action::Abort),
+    ("connections are half-open", Action::Freeze),
+    ("tokens expire", Action::ExpireTokens),
+    ("channels crash", Action::CrashChannels),
+    ("channels are closed", Action::CloseChannels),
+    ("the publication changes", Action::Resubscribe),
+];
+
 /// The instances, and what is done to them.
 pub struct Chaos {
     stack: Arc<Stack>,
+    server: OwnServer,
     random: StdRng,
     instances: Vec<Process>,
     started: usize,
@@ -45,9 +58,10 @@ pub struct Chaos {
 
 impl Chaos {
     /// Starts the instances, and waits until one of them leads.
-    pub async fn begin(stack: Arc<Stack>, seed: u64) -> Self {
+    pub async fn begin(stack: Arc<Stack>, server: OwnServer, seed: u64) -> Self {
         let random = StdRng::seed_from_u64(seed);
-        let mut chaos = Self { stack, random, instances: Vec::new(), started: 0, faults: 0 };
+        let mut chaos =
+            Self { stack, server, random, instances: Vec::new(), started: 0, faults: 0 };
         for _ in 0..INSTANCES {
             chaos.start().await;
         }
@@ -91,7 +105,7 @@ impl Chaos {
             Duration::from_millis(random.random_range(300..most * 1_000))
         };
         match self.random.random_range(0..100) {
-            0..45 => {
+            0..36 => {
                 let (name, set) = KNOBS[self.random.random_range(0..KNOBS.len())];
                 self.note(name);
                 let faults = self.realtime();
@@ -103,8 +117,13 @@ impl Chaos {
                 sleep_until(until.min(end)).await;
                 faults.clear();
             }
-            45..60 => self.receivers_fail(),
-            60..72 => {
+            36..48 => {
+                let (name, action) = &ACTIONS[self.random.random_range(0..ACTIONS.len())];
+                self.note(name);
+                self.realtime().act(action.clone());
+            }
+            48..62 => self.receivers_fail(),
+            62..70 => {
                 self.note("connections to the database end");
                 sqlx::query(
                     "select pg_terminate_backend(pid) from pg_stat_activity
@@ -114,7 +133,13 @@ impl Chaos {
                 .await
                 .expect("the superuser may");
             }
-            72..82 => {
+            70..74 => {
+                self.note("the database crashes");
+                self.server.crash().await;
+                sleep(seconds(&mut self.random, 3)).await;
+                self.server.restart().await;
+            }
+            74..82 => {
                 self.note("the leader is killed");
                 self.end_one(true, "KILL").await;
             }
@@ -143,6 +168,16 @@ impl Chaos {
     }
 
     fn receivers_fail(&mut self) {
+        if self.random.random_bool(0.3) {
+            let faults = [
+                ("mail is put off", MailFault::Greylist),
+                ("the mail server hangs", MailFault::Hang),
+                ("the mail server's reply is lost", MailFault::LoseReply),
+            ];
+            let (name, fault) = faults[self.random.random_range(0..faults.len())];
+            self.stack.mail.script([fault]);
+            return self.note(name);
+        }
         let answer = match self.random.random_range(0..5) {
             0 => Answer::new(500, "error"),
             1 => Answer::reset(),

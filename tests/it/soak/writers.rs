@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::THRESHOLD;
-use crate::support::stack::Stack;
+use crate::support::{eventually, stack::Stack};
 
 /// Writers at a time.
 pub const COUNT: u64 = 4;
@@ -51,14 +51,39 @@ pub async fn write(
             }
             if roll_back { open.rollback().await } else { open.commit().await }
         };
-        // The writers' own database never goes away, so a failure is the test's.
-        written.await.expect("a writer's transaction");
+        let committed = match written.await {
+            Ok(()) => true,
+            Err(error) if is_crash(&error) => burst && is_there(&stack, &error_type).await,
+            Err(error) => panic!("a writer's transaction: {error}"),
+        };
         if burst {
             number += 1;
-            bursts.push(Burst { error_type, committed: Instant::now() });
+            if committed {
+                bursts.push(Burst { error_type, committed: Instant::now() });
+            }
         }
     }
     bursts
+}
+
+/// Whether the server went away, and not the statement wrong.
+fn is_crash(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08"))
+        }
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Protocol(_) => true,
+        _ => false,
+    }
+}
+
+/// Whether errors of this type were committed, as soon as the database can say so.
+async fn is_there(stack: &Stack, error_type: &str) -> bool {
+    let sql = "select exists (select from public.error_metrics where error_type = $1)";
+    eventually("the database is back", || async {
+        sqlx::query_scalar(sql).bind(error_type).fetch_one(&stack.admin).await.ok()
+    })
+    .await
 }
 
 /// Inserts rows, one of them twice over, as a reporter does that heard no answer.
