@@ -221,7 +221,9 @@ async fn tells_of_it(rig: &Rig) {
 async fn a_transaction_stays_open() {
     const OPEN: Duration = Duration::from_secs(125);
     let _seat = SEATS.acquire().await.expect("a seat");
-    let rig = Rig::start(Stack::on(Some(TestDb::new().await), |_| {}).await, |_| {}).await;
+    // A server of its own, because no slot can be made on one while a transaction stays open there.
+    let (_server, db) = OwnServer::start().await;
+    let rig = Rig::start(Stack::on(Some(db), |_| {}).await, |_| {}).await;
     rig.calm().await;
     let mut open = rig.stack.admin.begin().await.expect("a transaction");
     let held: i64 = sqlx::query_scalar(
