@@ -189,6 +189,33 @@ it('keeps in a copy all that the rule has, and says at once what would be refuse
 	await tab.done();
 });
 
+it('says that a template failed, until it is changed', async () => {
+	const made = await rest('/alert_rules?select=rule_id', {
+		method: 'POST',
+		headers: { prefer: 'return=representation' },
+		body: {
+			name: `Words ${Date.now()}`,
+			project_id: ACME,
+			warning: 1000,
+			// Well-formed, which is all that the database can see; but there is no such variable.
+			title_template: '{{ nothing.at_all }}'
+		}
+	});
+	const { rule_id } = made.body[0];
+	await eventually('the daemon has tried it', async () => {
+		const { body } = await rest(`/alert_rules?select=template_error&rule_id=eq.${rule_id}`);
+		return body[0].template_error !== null;
+	});
+	const tab = await open('admin');
+	await visit(tab.page, `/errors/rules/${rule_id}`);
+	const failed = tab.page.getByText('Messages have the built-in words, because a template fails.');
+	await failed.waitFor();
+	await tab.page.getByRole('textbox', { name: 'Title' }).fill('{{ rule.name }}');
+	await failed.waitFor({ state: 'detached' });
+	await tab.done();
+	await rest(`/alert_rules?rule_id=eq.${rule_id}`, { method: 'DELETE' });
+});
+
 it('works without JavaScript: makes, changes, duplicates and deletes a rule', async () => {
 	const name = `Plain ${Date.now()}`;
 	const tab = await open('admin', { javaScriptEnabled: false });

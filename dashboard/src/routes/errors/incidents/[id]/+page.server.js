@@ -20,6 +20,7 @@ export async function load(event) {
 		deliveries: /** @type {any[]} */ ([]),
 		held: /** @type {any[]} */ ([]),
 		samples: /** @type {any[]} */ ([]),
+		titles: /** @type {Record<string, string>} */ ({}),
 		people: /** @type {Record<string, string>} */ ({})
 	};
 	const data = await loaded(empty, async () => {
@@ -53,14 +54,15 @@ export async function load(event) {
 		const rule = incident?.rule_id
 			? (await rows(client.from('alert_rules').select('*').eq('rule_id', incident.rule_id)))[0]
 			: null;
-		const [people, samples] = await Promise.all([
+		const [people, samples, titles] = await Promise.all([
 			readPeople(client, [
 				incident?.acknowledged_by,
 				...events.map((/** @type {any} */ one) => one.actor)
 			]),
-			readSamples(client, incident?.evidence?.samples ?? [])
+			readSamples(client, incident?.evidence?.samples ?? []),
+			readTitles(client, incident?.evidence?.top_groups ?? [])
 		]);
-		return { incident, rule: rule ?? null, events, deliveries, held, people, samples };
+		return { incident, rule: rule ?? null, events, deliveries, held, people, samples, titles };
 	});
 	if (!data.problem && !data.incident) {
 		error(404, 'There is no such incident, or you may not see it.');
@@ -82,6 +84,23 @@ async function readSamples(client, ids) {
 			.select('*')
 			.in('error_id', ids.slice(0, MAX_SAMPLES))
 			.order('timestamp', { ascending: false })
+	);
+}
+
+/**
+ * Names of groups that were too new to have one when the incident fired.
+ * @param {import('@supabase/supabase-js').SupabaseClient} client
+ * @param {{ fingerprint: string, title: string | null }[]} groups
+ * @returns {Promise<Record<string, string>>}
+ */
+async function readTitles(client, groups) {
+	const nameless = groups.filter((group) => !group.title).map((group) => group.fingerprint);
+	if (nameless.length === 0) return {};
+	const found = await rows(
+		client.from('error_groups').select('fingerprint, title').in('fingerprint', nameless)
+	);
+	return Object.fromEntries(
+		found.map((/** @type {any} */ group) => [group.fingerprint, group.title])
 	);
 }
 
