@@ -37,6 +37,8 @@ pub const TABLES: &[&str] = &[
     "error_tracking.slack_threads",
     "error_tracking.canary_delays",
     "error_tracking.retention",
+    "error_tracking.rate_sums",
+    "error_tracking.group_days",
 ];
 
 /// Tables that the daemon and the dashboard subscribe to.
