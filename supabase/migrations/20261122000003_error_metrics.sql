@@ -101,15 +101,15 @@ comment on function error_tracking.fingerprint_of(text, text, text) is
   'The first 16 bytes of SHA-256 over source, error type and message, with ids and numbers of the message replaced.';
 
 create or replace function error_tracking.before_error_insert() returns trigger
-language plpgsql security definer set search_path = '' as
+language plpgsql security definer set search_path = '' set plan_cache_mode = force_generic_plan as
 $$
 declare
-  rules error_tracking.masking;
+  document text;
+  masked record;
   notes jsonb := '{}';
   claims text;
   claimed uuid;
   owner_project uuid;
-  bytes int;
 begin
   -- Order matters: the transaction must have its id before the number is drawn. Whoever later sees the
   -- number missing can then tell, by transaction ids alone, whether the row may still appear.
@@ -163,28 +163,28 @@ begin
     end if;
   end if;
 
-  select * into rules from error_tracking.masking;
   new.metadata := coalesce(new.metadata, '{}');
   if jsonb_typeof(new.metadata) <> 'object' then
     new.metadata := jsonb_build_object('value', new.metadata);
   end if;
-  bytes := octet_length(new.metadata::text);
-  if bytes > 32768 then
-    new.metadata := error_tracking.bound_metadata(new.metadata, bytes, rules);
+  document := new.metadata::text;
+  if octet_length(document) > 32768 then
+    new.metadata := error_tracking.bound_metadata(new.metadata, octet_length(document));
+    document := new.metadata::text;
   end if;
-  new.metadata := error_tracking.mask_metadata(new.metadata, rules);
-  if notes <> '{}' then
-    new.metadata := new.metadata || jsonb_build_object('_tracker',
-      case when jsonb_typeof(new.metadata -> '_tracker') = 'object' then new.metadata -> '_tracker' else '{}' end || notes);
-  end if;
-
   if new.message is null or new.message !~ '[^[:space:][:cntrl:]]' then
+    -- That of the metadata is masked a second time, as a text that is to be cut.
     new.message := coalesce(error_tracking.message_of(new.metadata), new.error_type);
   end if;
   -- Space at its beginning would push the text over the cuts that follow.
   new.message := ltrim(new.message, E' \t\r\n\f\x0b');
-  if length(new.message) > 8192 or error_tracking.may_be_sensitive(new.message, rules) then
-    new.message := error_tracking.mask_start(new.message, 2000, rules);
+
+  masked := error_tracking.mask_event(new.metadata, new.message, document);
+  new.metadata := masked.metadata;
+  new.message := masked.message;
+  if notes <> '{}' then
+    new.metadata := new.metadata || jsonb_build_object('_tracker',
+      case when jsonb_typeof(new.metadata -> '_tracker') = 'object' then new.metadata -> '_tracker' else '{}' end || notes);
   end if;
   new.message := coalesce(nullif(error_tracking.one_line(new.message), ''), new.error_type);
   new.fingerprint := error_tracking.fingerprint_of(new.source, new.error_type, new.message);
