@@ -1,6 +1,10 @@
 //! What stands around every request: limits, time, CORS, headers, an id, and what is measured.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -30,19 +34,44 @@ const AT_ONCE: usize = 64;
 /// How long a browser may remember what CORS allows.
 const CORS_AGE: Duration = Duration::from_secs(600);
 
+/// How many callers' allowance one address has, behind which many people and workers may be.
+const CALLERS_BEHIND_AN_ADDRESS: u32 = 10;
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 struct Gate {
-    limits: Limits,
+    callers: Limits,
+    addresses: Limits,
     at_once: Semaphore,
+}
+
+impl Gate {
+    fn new(per_minute: u32) -> Self {
+        Self {
+            callers: Limits::new(per_minute),
+            addresses: Limits::new(per_minute.saturating_mul(CALLERS_BEHIND_AN_ADDRESS)),
+            at_once: Semaphore::new(AT_ONCE),
+        }
+    }
+
+    /// Counts a request for its token and for where it comes from. Nobody has checked the token yet:
+    /// who invents one for each request has a full bucket each time, but only one address.
+    fn count(
+        &self,
+        token: Option<&str>,
+        peer: Option<IpAddr>,
+        now: Instant,
+    ) -> Result<(), Duration> {
+        let address = Key::Address(peer);
+        let Some(token) = token else { return self.callers.take(address, now) };
+        self.callers.take(Key::token(token), now)?;
+        self.addresses.take(address, now)
+    }
 }
 
 /// Puts everything that every request needs around `routes`.
 pub(super) fn around(routes: Router<ApiState>, state: &ApiState) -> Router<ApiState> {
-    let gate = Arc::new(Gate {
-        limits: Limits::new(state.config.requests_per_minute),
-        at_once: Semaphore::new(AT_ONCE),
-    });
+    let gate = Arc::new(Gate::new(state.config.requests_per_minute));
     // The last layer is the outermost: it also sees what the others answer.
     routes
         .layer(DefaultBodyLimit::max(BODY))
@@ -53,13 +82,8 @@ pub(super) fn around(routes: Router<ApiState>, state: &ApiState) -> Router<ApiSt
 }
 
 async fn admit(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    let key = match caller::bearer(request.headers()) {
-        Some(token) => Key::token(token),
-        None => Key::Address(
-            request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip()),
-        ),
-    };
-    if let Err(wait) = gate.limits.take(key, Instant::now()) {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+    if let Err(wait) = gate.count(caller::bearer(request.headers()), peer, Instant::now()) {
         return Problem::too_many(wait).into_response();
     }
     let Ok(_permit) = gate.at_once.try_acquire() else {
@@ -135,4 +159,28 @@ fn request_id(request: &Request) -> HeaderValue {
         let id = Uuid::now_v7().to_string();
         HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn invented_tokens_do_not_get_around_the_limit() {
+        let gate = Gate::new(60);
+        let now = Instant::now();
+        let peer = |last| Some(IpAddr::from(Ipv4Addr::new(192, 0, 2, last)));
+        let admitted = |last, tokens: u32| {
+            let call =
+                |n: &u32| gate.count(Some(&format!("invented {n}")), peer(last), now).is_ok();
+            (0..tokens).filter(call).count()
+        };
+        assert_eq!(admitted(1, 1_000), 120, "a fifth of ten callers' minute");
+        assert_eq!(gate.count(Some("another"), peer(2), now), Ok(()));
+        // One token's own limit is below that of its address.
+        let same = (0..100).filter(|_| gate.count(Some("one"), peer(3), now).is_ok()).count();
+        assert_eq!(same, 12);
+    }
 }
