@@ -131,17 +131,27 @@ pub fn realtime_config(
     })
 }
 
+/// Feed, writer, dispatcher, status, configuration and lease may each be busy at once.
+pub const DAEMON_CONNECTIONS: u32 = 8;
+/// The API has connections of its own, so that whoever asks much of it cannot keep the daemon from
+/// renewing its lease.
+pub const API_CONNECTIONS: u32 = 3;
+
 /// A pool of connections, which connects when it is first used.
 pub fn database(config: &Database) -> Result<Db, Error> {
-    database_as(config, PoolOptions::default().application_name)
+    database_as(config, PoolOptions::default().application_name, DAEMON_CONNECTIONS)
 }
 
-/// The same under another name, by which the server's administrator tells instances apart.
-pub fn database_as(config: &Database, application_name: String) -> Result<Db, Error> {
+/// The same under another name, by which the server's administrator tells instances apart, and with at
+/// most so many connections.
+pub fn database_as(
+    config: &Database,
+    application_name: String,
+    max_connections: u32,
+) -> Result<Db, Error> {
     let options = PoolOptions {
         application_name,
-        // Feed, writer, dispatcher, status, configuration and lease may each be busy at once.
-        max_connections: 8,
+        max_connections,
         transaction_pooler: Some(config.transaction_pooler),
         ..PoolOptions::default()
     };

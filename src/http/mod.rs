@@ -4,8 +4,11 @@
 //! orchestrators, Prometheus, dashboards and workers.
 
 pub mod api;
+mod listen;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+pub use listen::Patience;
+
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -49,13 +52,12 @@ pub async fn serve(
     probe: Probe,
     metrics: Metrics,
     api: Router,
+    patience: Patience,
     cancel: CancellationToken,
 ) -> std::io::Result<()> {
     let upkeep = metrics.clone();
     let router = router(probe, metrics).merge(api);
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let server =
-        axum::serve(listener, service).with_graceful_shutdown(cancel.clone().cancelled_owned());
+    let server = listen::serve(listener, router, patience, cancel.clone());
     let maintain = async {
         let mut every = time::interval(Duration::from_secs(5));
         loop {
@@ -105,8 +107,14 @@ mod tests {
             role: "standby",
             problems: vec![],
         });
-        let server =
-            tokio::spawn(serve(listener, probe, Metrics::default(), Router::new(), cancel.clone()));
+        let server = tokio::spawn(serve(
+            listener,
+            probe,
+            Metrics::default(),
+            Router::new(),
+            Patience::default(),
+            cancel.clone(),
+        ));
         metrics::counter!("http_test_total").increment(3);
         for (path, expected) in [("/healthz", 200), ("/readyz", 503), ("/metrics", 200)] {
             assert_eq!(reqwest::get(format!("{url}{path}")).await.unwrap().status(), expected);

@@ -25,6 +25,9 @@ pub enum RestError {
     /// The server's answer cannot be used.
     #[error("the REST service's answer cannot be used: {0}")]
     Answer(&'static str),
+    /// The answer is longer than is read; asked for fewer rows, the server's answer may be short enough.
+    #[error("the REST service's answer is too long")]
+    TooLong,
 }
 
 /// An error of PostgREST, of Postgres behind it, or of a gateway before it.
@@ -64,7 +67,7 @@ impl RestError {
         match self {
             Self::Transport(_) | Self::TimedOut => true,
             Self::Refused(error) => error.is_transient(),
-            Self::Config(_) | Self::Token(_) | Self::Answer(_) => false,
+            Self::Config(_) | Self::Token(_) | Self::Answer(_) | Self::TooLong => false,
         }
     }
 

@@ -159,7 +159,7 @@ impl Forward {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(RestError::transport)? {
             if body.len() + chunk.len() > MAX_ANSWER {
-                return Err(RestError::Answer("it is too long"));
+                return Err(RestError::TooLong);
             }
             body.extend_from_slice(&chunk);
         }

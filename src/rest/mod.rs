@@ -171,7 +171,7 @@ impl RestClient {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(RestError::transport)? {
             if body.len() + chunk.len() > MAX_ANSWER {
-                return Err(RestError::Answer("it is too long"));
+                return Err(RestError::TooLong);
             }
             body.extend_from_slice(&chunk);
         }

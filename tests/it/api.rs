@@ -7,3 +7,4 @@ mod reporting;
 mod rig;
 mod rules;
 mod schema;
+mod slow;

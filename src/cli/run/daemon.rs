@@ -78,10 +78,10 @@ impl Daemon {
         let (client, socket_handle) =
             RealtimeClient::new(realtime, minter).map_err(Error::failed)?;
         let parts = wiring::notify_parts(&settings.notify, clock.clone())?;
-        let db = wiring::database_as(
-            &settings.database,
-            format!("meshhook-errors {}", settings.instance.name),
-        )?;
+        let name = format!("meshhook-errors {}", settings.instance.name);
+        let api_name = format!("{name} api");
+        let db = wiring::database_as(&settings.database, name, wiring::DAEMON_CONNECTIONS)?;
+        let api_db = wiring::database_as(&settings.database, api_name, wiring::API_CONNECTIONS)?;
         let listener = TcpListener::bind(settings.http.listen).await.map_err(|error| {
             Error::failed(format!(
                 "HTTP_LISTEN: cannot listen on {}: {error}",
@@ -92,8 +92,15 @@ impl Daemon {
         let mut tasks = Supervisor::new(cancel.clone());
         let probe = LateProbe::default();
         let wake = Arc::new(Notify::new());
-        let api = wiring::api(&settings, &parts, &db, &clock, &wake)?;
-        let server = http::serve(listener, probe.probe(), metrics.clone(), api, cancel.clone());
+        let api = wiring::api(&settings, &parts, &api_db, &clock, &wake)?;
+        let server = http::serve(
+            listener,
+            probe.probe(),
+            metrics.clone(),
+            api,
+            settings.patience,
+            cancel.clone(),
+        );
         tasks.spawn_once("http", async { server.await.map_err(|e| Box::new(e) as TaskError) });
         tracing::info!(%address, "listening");
         let start = boot::read(&db, &clock, &cancel).await?;

@@ -9,6 +9,7 @@ use crate::{
         Api, Credentials, Database, Environment, Feed, Http, Instance, Notify as NotifyConfig,
         Problems, Supabase, Upkeep,
     },
+    http::Patience,
     model::Span,
     realtime::Timing,
     retention,
@@ -46,6 +47,8 @@ pub struct Settings {
     pub ping_every: Duration,
     /// How long the tracker's own conditions must hold; not read from the environment.
     pub system: Limits,
+    /// What slow clients may take of its own server; not read from the environment.
+    pub patience: Patience,
     /// The life of the daemon's own tokens; not read from the environment.
     pub token_life: Span,
 }
@@ -82,6 +85,7 @@ impl Settings {
                 prune_every: retention::EVERY,
                 ping_every: pulse::EVERY,
                 system: Limits::default(),
+                patience: Patience::default(),
                 token_life: wiring::DAEMON_TOKEN_LIFE,
             })
         })();

@@ -40,7 +40,10 @@ struct Question {
     path = "/api/alert-rules/{rule_id}/explain",
     tag = "rules",
     params(("rule_id" = Uuid, Path), Question),
-    responses((status = 200, description = "a paragraph and its facts", body = Value))
+    responses(
+        (status = 200, description = "a paragraph and its facts", body = Value),
+        (status = 503, description = "too many explanations at once, or it took too long"),
+    )
 )]
 async fn explain_rule(
     State(state): State<ApiState>,
@@ -65,6 +68,7 @@ async fn explain_rule(
         Some(role) if role >= Role::Viewer => {}
         _ => return Err(unknown()),
     }
+    let _turn = state.history_turn().await?;
     let facts = explain::gather(&state.db, &found, group, question.at, LIMIT).await;
     let facts = facts.map_err(super::preview::failed)?;
     Ok(Json(json!({ "text": explain::paragraph(&facts), "facts": facts })))

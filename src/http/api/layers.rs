@@ -8,11 +8,13 @@ use std::{
 
 use axum::{
     Router,
+    body::{Body, to_bytes},
     extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, Method, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
+use http_body_util::LengthLimitError;
 use tokio::{
     sync::Semaphore,
     time::{Instant, timeout},
@@ -29,6 +31,10 @@ use super::{
 const BODY: usize = 64 * 1024;
 /// How long a handler may take to begin its answer.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
+/// The longest body of any route, in bytes; shorter limits are the routes' own.
+const LARGEST_BODY: usize = 1024 * 1024;
+/// How long a client may take to send its body.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// Requests that are worked on at a time; more would only wait for the same database.
 const AT_ONCE: usize = 64;
 /// How long a browser may remember what CORS allows.
@@ -86,12 +92,38 @@ async fn admit(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> R
     if let Err(wait) = gate.count(caller::bearer(request.headers()), peer, Instant::now()) {
         return Problem::too_many(wait).into_response();
     }
+    // Read before a place is taken, so that those who send slowly keep nobody else out.
+    let request = match with_body(request).await {
+        Ok(request) => request,
+        Err(problem) => return problem.into_response(),
+    };
     let Ok(_permit) = gate.at_once.try_acquire() else {
         return Problem::unavailable("too many requests at once").into_response();
     };
     timeout(TIME_LIMIT, next.run(request)).await.unwrap_or_else(|_| {
         Problem::unavailable(format!("no answer within {} s", TIME_LIMIT.as_secs())).into_response()
     })
+}
+
+/// The request with its whole body.
+async fn with_body(request: Request) -> Result<Request, Problem> {
+    let (parts, body) = request.into_parts();
+    match timeout(BODY_WITHIN, to_bytes(body, LARGEST_BODY)).await {
+        Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
+        Ok(Err(error)) if is_too_long(&error) => Err(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the body is too long for this request",
+        )),
+        Ok(Err(_)) => Err(Problem::new(StatusCode::BAD_REQUEST, "the body broke off")),
+        Err(_) => {
+            let detail = format!("the body did not come within {} s", BODY_WITHIN.as_secs());
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail))
+        }
+    }
+}
+
+fn is_too_long(error: &axum::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.is::<LengthLimitError>())
 }
 
 /// Pages of these origins may call, with a token; no cookies are involved, so none are allowed.

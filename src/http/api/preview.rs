@@ -1,11 +1,10 @@
 //! `POST /api/alert-rules/preview`: what a rule would have done, before it is saved.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::Semaphore;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -18,16 +17,11 @@ use crate::{
 
 /// How long a preview may take; whoever edits a rule does not wait longer.
 const LIMIT: Duration = Duration::from_secs(20);
-/// Previews at one time; each holds one of the pool's connections.
-const AT_ONCE: usize = 2;
-/// How long a preview may wait for its turn.
-const TURN: Duration = Duration::from_secs(5);
 /// The longest stretch of time.
 const LONGEST: Span = Span::from_secs(92 * 86_400);
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
-    let turns = Arc::new(Semaphore::new(AT_ONCE));
-    OpenApiRouter::new().routes(routes!(preview)).layer(axum::Extension(turns))
+    OpenApiRouter::new().routes(routes!(preview))
 }
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -81,7 +75,6 @@ const fn warning() -> Level {
 )]
 async fn preview(
     State(state): State<ApiState>,
-    axum::Extension(turns): axum::Extension<Arc<Semaphore>>,
     caller: Caller,
     JsonBody(wish): JsonBody<Wish>,
 ) -> Result<Json<Value>, Problem> {
@@ -94,10 +87,7 @@ async fn preview(
         return Err(Problem::field("from", "must be at most 92 days before to"));
     }
     // The permit and the query both end with this future, which ends when the client goes away.
-    let turn = tokio::time::timeout(TURN, turns.acquire()).await;
-    let Ok(Ok(_turn)) = turn else {
-        return Err(Problem::unavailable("other previews are under way; try again soon"));
-    };
+    let _turn = state.history_turn().await?;
     let work = async {
         let channels = channels(&state, &rule, &wish.channels).await?;
         let (from, to) = (wish.from, wish.to);

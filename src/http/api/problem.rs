@@ -263,7 +263,8 @@ mod tests {
         for (error, status, field) in [
             (RestError::TimedOut, 503, None),
             (RestError::Transport("refused".to_owned()), 503, None),
-            (RestError::Answer("too long"), 500, None),
+            (RestError::Answer("odd"), 500, None),
+            (RestError::TooLong, 500, None),
             (said(401, "PGRST303", "JWT expired"), 401, None),
             (said(401, "PGRST301", "No suitable key"), 401, None),
             (said(403, "42501", "permission denied for table x"), 403, None),

@@ -1,8 +1,13 @@
 //! What the handlers of the API work with.
 
-use std::{ops::Deref, sync::Arc};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
-use tokio::sync::Notify;
+use tokio::{
+    sync::{Notify, Semaphore, SemaphorePermit},
+    time::timeout,
+};
+
+use super::Problem;
 
 use crate::{
     clock::Clock,
@@ -12,9 +17,19 @@ use crate::{
     store::{Db, channels::Channels, secrets::ChannelKey},
 };
 
+/// Looks at history at one time; each holds a connection for seconds.
+const AT_ONCE: usize = 2;
+/// How long one may wait for its turn.
+const TURN: Duration = Duration::from_secs(5);
+
 /// What the handlers of the API work with; cheap to clone.
 #[derive(Clone)]
-pub struct ApiState(Arc<ApiParts>);
+pub struct ApiState(Arc<Inner>);
+
+struct Inner {
+    parts: ApiParts,
+    history: Semaphore,
+}
 
 /// The parts of an [`ApiState`].
 pub struct ApiParts {
@@ -43,7 +58,20 @@ impl ApiState {
     /// A state of these parts.
     #[must_use]
     pub fn new(parts: ApiParts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(Inner { parts, history: Semaphore::new(AT_ONCE) }))
+    }
+
+    /// The turn of a handler that looks through stored history, for as long as it is held.
+    ///
+    /// # Errors
+    /// 503 where others take too long.
+    pub(super) async fn history_turn(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        match timeout(TURN, self.0.history.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(_)) | Err(_) => Err(Problem::unavailable(
+                "other previews and explanations are under way; try again soon",
+            )),
+        }
     }
 }
 
@@ -51,6 +79,6 @@ impl Deref for ApiState {
     type Target = ApiParts;
 
     fn deref(&self) -> &ApiParts {
-        &self.0
+        &self.0.parts
     }
 }

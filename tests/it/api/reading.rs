@@ -134,6 +134,38 @@ async fn pages_hold_every_event_once_while_others_arrive() {
 }
 
 #[tokio::test]
+async fn pages_that_would_be_too_long_are_shorter() {
+    let rig = Rig::start().await;
+    // Together 30 MB, of which one answer of PostgREST may carry 16.
+    sqlx::query(
+        "insert into error_metrics (source, error_type, project_id, message, metadata)
+         select 'worker', 'execution', $1, 'large ' || n, jsonb_build_object('dump', repeat('x ', 15000))
+           from generate_series(1, 1000) as n",
+    )
+    .bind(rig.a.project)
+    .execute(&rig.stack.admin)
+    .await
+    .expect("large errors");
+    let (mut read, mut cursor) = (HashSet::new(), None::<String>);
+    loop {
+        let after = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
+        let page = rig.read(&rig.a.viewer, &format!("?limit=1000{after}")).await;
+        assert_eq!(page.status, 200, "{}", page.text.get(..300).unwrap_or_default());
+        read.extend(messages(&page.json()));
+        cursor = page.json()["next_cursor"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(read.len(), 1_000);
+    let csv = [("accept", "text/csv")];
+    let path = "/api/error-metrics";
+    let answer = rig.send(Method::GET, path, Some(&rig.a.viewer), &csv, None).await;
+    assert_eq!(answer.text.lines().count(), 1_001);
+    rig.instance.stop().await;
+}
+
+#[tokio::test]
 async fn all_events_are_streamed_as_csv() {
     let rig = Rig::start().await;
     let row = |n: u32| {

@@ -218,3 +218,17 @@ async fn an_explanation_is_for_those_who_may_see_the_rule() {
         assert_eq!(answer.status, expected, "{path}: {}", answer.text);
     }
 }
+
+#[tokio::test]
+async fn many_explanations_leave_the_daemon_its_own_connections() {
+    let rig = Rig::start().await;
+    let rule = rig.stack.rule("Burst", json!({"project_id": rig.a.project, "warning": 2}), &[]);
+    let path = format!("/api/alert-rules/{}/explain", rule.await);
+    let asked = (0..40).map(|_| rig.send(Method::GET, &path, Some(&rig.a.viewer), &[], None));
+    for answer in futures_util::future::join_all(asked).await {
+        assert!(matches!(answer.status, 200 | 503), "{}", answer.text);
+    }
+    let connections = "select count(*) from pg_stat_activity where application_name like '% api'";
+    let used = rig.stack.number(connections).await;
+    assert!((1..=3).contains(&used), "{used} connections of the API");
+}

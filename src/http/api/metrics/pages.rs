@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::{Timestamp, TypePattern},
-    rest::{Forwarded, quote},
+    rest::{Forwarded, RestError, quote},
 };
 
 /// The columns of an event, in the order in which CSV has them.
@@ -52,7 +52,8 @@ pub struct EventRow {
     pub metadata: Value,
 }
 
-/// Reads up to `limit` events behind `cursor`, and where the next page begins.
+/// Reads up to `limit` events behind `cursor`, and where the next page begins. Fewer than there are
+/// come where so many would make too long an answer.
 ///
 /// # Errors
 /// As PostgREST answers the caller.
@@ -62,13 +63,24 @@ pub async fn read(
     limit: usize,
     cursor: Option<&Cursor>,
 ) -> Result<(Vec<EventRow>, Option<Cursor>), Problem> {
-    let query = query(wanted, limit, cursor);
-    let what = Forwarded { path: "error_metrics", query: &query, ..Forwarded::default() };
-    let events: Vec<EventRow> = caller.get(what).await?.json()?;
-    // A full page may be the last one; the next is then empty, which says so.
-    let last = events.last().filter(|_| events.len() >= limit);
-    let next = last.map(|event| Cursor { timestamp: event.timestamp, seq: event.seq });
-    Ok((events, next))
+    let mut limit = limit;
+    loop {
+        let query = query(wanted, limit, cursor);
+        let what = Forwarded { path: "error_metrics", query: &query, ..Forwarded::default() };
+        let events: Vec<EventRow> = match caller.get(what).await {
+            Ok(answer) => answer.json()?,
+            // A thousand events with all the metadata they may have are too much; half may not be.
+            Err(RestError::TooLong) if limit > 1 => {
+                limit /= 2;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        // A full page may be the last one; the next is then empty, which says so.
+        let last = events.last().filter(|_| events.len() >= limit);
+        let next = last.map(|event| Cursor { timestamp: event.timestamp, seq: event.seq });
+        return Ok((events, next));
+    }
 }
 
 fn query(wanted: &Wanted, limit: usize, cursor: Option<&Cursor>) -> Vec<(&'static str, String)> {
