@@ -43,8 +43,9 @@ bench-e2e: setup ## From insert to Slack and mail at 1 to 5,000 inserts/s, Realt
 	cargo bench -p meshhook-errors --bench e2e
 	@cargo bench --quiet -p meshhook-errors --bench report
 
-bench-scale: setup ## What the dashboard asks of BENCH_ROWS errors (10,000,000), with plans in target/bench/plans; needs 10 GB and minutes.
+bench-scale: setup ## What the dashboard asks of BENCH_ROWS errors (10,000,000), and back-tests over BACKTEST_ROWS (1,000,000); needs 10 GB and minutes.
 	cargo bench -p meshhook-errors --bench scale
+	cargo bench -p meshhook-errors --bench backtest
 	@cargo bench --quiet -p meshhook-errors --bench report
 
 bench-page: setup ## The overview in Chromium over the database that bench-scale left in the folder BENCH_DATA.

@@ -12,7 +12,7 @@ mod message;
 mod owed;
 mod writer;
 
-pub use configuration::{Configuration, longest_of_runs};
+pub use configuration::{Configuration, RunsSince, Seen, longest_of_runs, runs_since};
 pub use decider::{Connections, Decider};
 pub use facts::Narrator;
 pub use history::asks_for_news;

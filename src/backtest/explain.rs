@@ -10,7 +10,7 @@ pub use gather::gather;
 pub use text::paragraph;
 
 use crate::{
-    model::{GroupKey, Level, Timestamp},
+    model::{Detail, GroupKey, Level, NoData, Timestamp},
     store::explain::Leader,
 };
 
@@ -25,6 +25,8 @@ pub struct Facts {
     pub metric: &'static str,
     /// Length of its window in seconds.
     pub window_seconds: i64,
+    /// Length of the stretch that its errors and runs are counted over.
+    pub counted_over_seconds: i64,
     /// Whether it is evaluated at all.
     pub enabled: bool,
     /// The instant.
@@ -35,7 +37,7 @@ pub struct Facts {
     pub group: Option<GroupKey>,
     /// The value: of that group, or the highest of all. None where there were too few runs to tell.
     pub value: Option<f64>,
-    /// Matching errors in the windows of all groups.
+    /// Matching errors in the window of that group, or in those of all groups.
     pub errors: u64,
     /// Errors of any kind in that time (in the rule's project), up to 100,000.
     pub errors_of_any_kind: u64,
@@ -43,6 +45,26 @@ pub struct Facts {
     pub runs: Option<u64>,
     /// With fewer runs there is no value.
     pub min_runs: Option<u32>,
+    /// Whether the value is one at which it fires.
+    pub fires: bool,
+    /// The threshold that decides, where it is not one of the rule's own: the factor of a burn rate.
+    pub threshold: Option<f64>,
+    /// What stands behind the value, for some kinds.
+    pub detail: Option<Detail>,
+    /// The share of runs without error that a burn rate aims at.
+    pub objective: Option<f64>,
+    /// With fewer errors than this a change does not fire.
+    pub min_count: Option<u32>,
+    /// What becomes of the rule while there is no value.
+    pub no_data: NoData,
+    /// Since when the value has been low enough for the incident to end.
+    pub below_since: Option<Timestamp>,
+    /// How long that must last, in seconds.
+    pub keep_seconds: i64,
+    /// Whether the incident comes and goes.
+    pub flapping: bool,
+    /// When the error group that was asked about was last seen, where it is known already.
+    pub known_since: Option<Timestamp>,
     /// It warns from here on.
     pub warning: Option<f64>,
     /// It is critical from here on.

@@ -7,7 +7,8 @@ use uuid::Uuid;
 use super::report::{ChannelRef, MessageCount};
 use crate::{
     model::{GroupField, Rule, Span, Timestamp, Transition, TransitionKind},
-    store::past::SourceChange,
+    notify::{BURST, COST_OF_MANY, MANY},
+    store::{outbox::MERGED_MAX, past::SourceChange},
     telling::{Binding, Desk, Inhibition, News, Policy, QuietHours, Silence},
 };
 
@@ -44,8 +45,8 @@ pub struct Sent {
 pub struct Mail {
     /// Messages in order of time.
     pub sent: Vec<Sent>,
-    /// How often each channel was not told at once.
-    pub held_back: Vec<usize>,
+    /// When a channel was not told at once, and its place in the list of channels.
+    pub held_back: Vec<(Timestamp, usize)>,
 }
 
 /// Works out who is told of `transitions` of `rule`, in order of time, until `to`.
@@ -74,7 +75,7 @@ pub fn deliver(
         inhibitions: restraints.inhibitions.clone(),
         filters: HashMap::from([(rule.id, rule.filter.clone())]),
     };
-    let mut mail = Mail { sent: Vec::new(), held_back: vec![0; channels.len()] };
+    let mut mail = Mail::default();
     let mut desk = Desk::default();
     let own = transitions
         .iter()
@@ -94,11 +95,8 @@ pub fn deliver(
                 let (incident_id, kind) = (told.incident_id, told.kind);
                 mail.sent.push(Sent { at, incident_id, channel, kind, late: false });
             }
-            for channel in telling.held.iter().map(|held| place(held.channel_id)) {
-                if let Some(held_back) = mail.held_back.get_mut(channel) {
-                    *held_back += 1;
-                }
-            }
+            let held = telling.held.iter().map(|held| (at, place(held.channel_id)));
+            mail.held_back.extend(held);
         }
         // What an incident that ended kept quiet may be told now.
         if together.iter().any(|news| news.transition.rule_id != rule.id) {
@@ -114,21 +112,54 @@ pub fn deliver(
 pub fn count(mail: &Mail, channels: &[ChannelRef], from: Timestamp) -> Vec<MessageCount> {
     let tally = |(place, channel): (usize, &ChannelRef)| {
         let sent = mail.sent.iter().filter(|sent| sent.channel == place && sent.at >= from);
-        let kinds: Vec<TransitionKind> = sent.map(|sent| sent.kind).collect();
+        let (times, kinds): (Vec<Timestamp>, Vec<TransitionKind>) =
+            sent.map(|sent| (sent.at, sent.kind)).unzip();
         let of = |wanted| kinds.iter().filter(|kind| **kind == wanted).count();
+        let held = mail.held_back.iter().filter(|(at, held)| *held == place && *at >= from);
         MessageCount {
             channel_id: channel.channel_id,
             name: channel.name.clone(),
             kind: channel.kind.clone(),
             count: kinds.len(),
+            posts: if merges(&channel.kind) { posts(&times) } else { kinds.len() },
             firing: of(TransitionKind::Firing),
             escalated: of(TransitionKind::Escalated),
             reminders: of(TransitionKind::Reminder),
+            flapping: of(TransitionKind::Flapping),
             resolved: of(TransitionKind::Resolved),
-            held_back: mail.held_back.get(place).copied().unwrap_or(0),
+            held_back: held.count(),
         }
     };
     (0..).zip(channels).filter(|(_, channel)| channel.enabled).map(tally).collect()
+}
+
+/// Whether what comes at once is told as one message: people read it.
+fn merges(kind: &str) -> bool {
+    matches!(kind, "slack" | "email")
+}
+
+/// In how many messages news of these times, in order, are told: a channel gets four at once and then one
+/// a second, and the last of these tells all that waits.
+fn posts(times: &[Timestamp]) -> usize {
+    let (mut place, mut posts) = (0, 0);
+    let (mut tokens, mut now) = (BURST, Timestamp::default());
+    while let Some(next) = times.get(place) {
+        let since = now;
+        now = now.max(*next);
+        tokens = (tokens + now.since(since).as_secs_f64()).min(BURST);
+        if tokens < 1.0 {
+            // Until there is a whole one.
+            #[expect(clippy::cast_possible_truncation, reason = "a second at most")]
+            let wait = Span::from_micros(((1.0 - tokens) * 1e6).ceil() as i64);
+            (now, tokens) = (now + wait, 1.0);
+        }
+        let waiting = times.iter().skip(place).take(MERGED_MAX).take_while(|at| **at <= now);
+        let told = if tokens < 2.0 { waiting.count().max(1) } else { 1 };
+        tokens -= if told >= MANY { COST_OF_MANY } else { 1.0 };
+        place += told;
+        posts += 1;
+    }
+    posts
 }
 
 /// Tells what was owed and may be told before `until`.
@@ -154,4 +185,24 @@ fn place(channel_id: Uuid) -> usize {
 fn project_of(rule: &Rule, transition: &Transition) -> Option<Uuid> {
     let of_group = || transition.group_key.get(GroupField::Project)?.parse().ok();
     rule.project_id.or_else(of_group)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_at_once_comes_in_few_messages() {
+        let at = |millis| Timestamp::from_secs(1_717_372_800) + Span::from_millis(millis);
+        let posts = |times: &[i64]| posts(&times.iter().map(|ms| at(*ms)).collect::<Vec<_>>());
+        assert_eq!(posts(&[]), 0);
+        assert_eq!(posts(&[0, 60_000, 120_000]), 3);
+        // Three of their own, and the fourth tells the rest.
+        assert_eq!(posts(&[0; 4]), 4);
+        assert_eq!(posts(&[0; 100]), 4);
+        let storm: Vec<i64> = (0..1_000).map(|n| n * 10).collect();
+        assert!((4..=15).contains(&posts(&storm)), "{}", posts(&storm));
+        let hours: Vec<i64> = (0..48).map(|n| n * 3_600_000).collect();
+        assert_eq!(posts(&hours), 48);
+    }
 }

@@ -6,7 +6,10 @@ use super::run::RunError;
 use crate::{
     engine::{KnownGroup, RunCount, batch::Earlier},
     model::{Metric, Rule, Timestamp},
-    store::{Db, past, runs},
+    store::{
+        Db, past,
+        runs::{self, Wanted},
+    },
 };
 
 /// Counts of earlier minutes at most; they take some 16 bytes each. Half a year of minutes for eight
@@ -35,7 +38,10 @@ pub(super) async fn read(
 ) -> Result<Past, RunError> {
     let mut read = Past::default();
     if rule.metric.needs_runs() {
-        let counted = runs::count(db, begins, to, limit).await?;
+        let windows = runs::windows(std::slice::from_ref(rule));
+        let width = runs::width_within(&windows, to.since(begins));
+        let wanted = Wanted::of(rule);
+        let counted = runs::count(db, &wanted, (begins, to), width, limit).await?;
         read.runs = counted.into_iter().map(RunCount::from).collect();
         read.runs.sort_by_key(|run| run.started_at);
     }

@@ -69,14 +69,18 @@ pub struct MessageCount {
     pub name: String,
     /// slack, email, webhook, …
     pub kind: String,
-    /// All messages together.
+    /// All pieces of news together.
     pub count: usize,
+    /// In how many messages they come, where a channel that people read gets what comes at once as one.
+    pub posts: usize,
     /// Messages that an incident fires.
     pub firing: usize,
     /// Messages that it became critical.
     pub escalated: usize,
     /// Repetitions.
     pub reminders: usize,
+    /// Messages that it comes and goes.
+    pub flapping: usize,
     /// Messages that it is over.
     pub resolved: usize,
     /// Messages that a silence or quiet hours kept back.

@@ -19,8 +19,8 @@ pub(super) struct Series {
     to: Timestamp,
     /// The highest value of each interval.
     points: Vec<Option<f64>>,
-    /// All samples that had a value.
-    samples: Vec<f64>,
+    /// When samples were taken that had a value, in microseconds, and what it was; all as far apart.
+    samples: Vec<(i64, f64)>,
     /// Distance of samples in microseconds, a multiple of a bucket's width.
     step: i64,
     next: Timestamp,
@@ -56,12 +56,15 @@ impl Series {
     /// Takes the sample that was due; none where there were too few runs to tell. `groups` is how many
     /// groups had to be looked at for it.
     pub fn sample(&mut self, value: Option<f64>, groups: usize) {
-        self.samples.extend(value);
+        self.samples.extend(value.map(|value| (self.next.micros(), value)));
         self.note(self.next, value);
         self.visits += groups;
         if self.visits > VISITS {
             self.visits /= 2;
             self.step = self.step.saturating_mul(2);
+            // What was sampled more closely would weigh more than what comes.
+            let step = self.step;
+            self.samples.retain(|(at, _)| (at.saturating_add(1)).rem_euclid(step) == 0);
         }
         self.go_on();
     }
@@ -83,12 +86,12 @@ impl Series {
 
     /// The value at the end, which is the last sample.
     pub fn end(&mut self, at: Timestamp, value: Option<f64>) {
-        self.samples.extend(value);
+        self.samples.extend(value.map(|value| (at.micros(), value)));
         self.note(at, value);
     }
 
     /// The points in order of time, and all samples in ascending order.
-    pub fn finish(mut self) -> (Vec<Point>, Vec<f64>) {
+    pub fn finish(self) -> (Vec<Point>, Vec<f64>) {
         let length = i128::from(self.to.since(self.from).micros());
         let count = i128::try_from(self.points.len()).unwrap_or(1).max(1);
         let at = |place: i128| {
@@ -98,8 +101,9 @@ impl Series {
         let points =
             (0..).zip(&self.points).map(|(place, value)| Point { at: at(place), value: *value });
         let points = points.collect();
-        self.samples.sort_unstable_by(f64::total_cmp);
-        (points, self.samples)
+        let mut samples: Vec<f64> = self.samples.iter().map(|(_, value)| *value).collect();
+        samples.sort_unstable_by(f64::total_cmp);
+        (points, samples)
     }
 
     fn go_on(&mut self) {
@@ -151,6 +155,20 @@ mod tests {
         }
         assert!(visits < 60_000_000, "{visits}");
         assert!(series.finish().0.iter().all(|point| point.value.is_none()));
+    }
+
+    #[test]
+    fn no_part_of_the_time_weighs_more_than_another() {
+        let (at, week) = (Timestamp::from_secs, 7 * 86_400);
+        let mut series = Series::new(at(0), at(week), Span::from_secs(60));
+        while let Some(due) = series.next() {
+            // The more groups there are, the fewer samples are taken.
+            let groups = usize::try_from(due.micros() / 100_000_000).unwrap_or(0);
+            series.sample(Some(due.since(at(0)).as_secs_f64() / 604_800.0), groups);
+        }
+        let (_, samples) = series.finish();
+        let middle = samples[samples.len() / 2];
+        assert!(samples.len() > 100 && (middle - 0.5).abs() < 0.01, "{middle}");
     }
 
     #[test]

@@ -7,13 +7,16 @@ use crate::model::Metric;
 pub(super) fn suggest(metric: &Metric, samples: &[f64]) -> Suggestion {
     let at = |permille| percentile(samples, permille);
     let (p50, p90, p99, p999, max) = (at(500), at(900), at(990), at(999), at(1_000));
-    let (warning, critical, text) = if max > 0.0 {
+    let spread = format!(
+        "In 99 % of the time the value was at most {p99}, in 99.9 % at most {p999}, and never above {max}"
+    );
+    let (warning, critical, text) = if let Metric::BurnRate(_) = metric {
+        // It has factors, which follow from how much of the budget may be used up how fast.
+        (None, None, format!("{spread}. A burn rate is compared with the factors of its windows."))
+    } else if max > 0.0 {
         let warning = above(metric, p99);
         let critical = above(metric, p999.max(warning));
-        let text = format!(
-            "In 99 % of the time the value was at most {p99}, in 99.9 % at most {p999}, and never \
-             above {max}: warn from {warning}, critical from {critical}."
-        );
+        let text = format!("{spread}: warn from {warning}, critical from {critical}.");
         (Some(warning), Some(critical), text)
     } else {
         let text = "Nothing happened in this time, so it suggests no threshold.".to_owned();
@@ -48,6 +51,7 @@ fn above(metric: &Metric, value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Burn, MAX_BURN_WINDOWS};
 
     #[test]
     fn suggested_numbers_are_round_and_above() {
@@ -77,6 +81,10 @@ mod tests {
             let nothing = suggest(&Metric::Count, samples);
             assert_eq!((nothing.warning, nothing.critical, nothing.max), (None, None, 0.0));
         }
+        let burn = Burn { objective: 0.99, min_runs: 1, windows: [None; MAX_BURN_WINDOWS] };
+        let burning = suggest(&Metric::BurnRate(burn), &[0.0, 0.5, 20.0]);
+        assert_eq!((burning.warning, burning.critical, burning.max), (None, None, 20.0));
+        assert!(burning.text.ends_with("compared with the factors of its windows."));
         let one = suggest(&Metric::Count, &[0.0, 0.0, 3.0]);
         assert_eq!((one.p50, one.warning, one.critical), (0.0, Some(4.0), Some(5.0)));
     }

@@ -159,14 +159,20 @@ fn text(rule: &Rule, report: &Report) -> String {
         text += "  none: the rule has no channel\n";
     }
     for count in &report.messages {
+        let posts = match count.posts {
+            posts if posts == count.count => String::new(),
+            posts => format!(" in {posts} messages"),
+        };
         text += &format!(
-            "  {} ({}): {}, of which {} firing, {} escalated, {} reminders, {} resolved; {} held back\n",
+            "  {} ({}): {}{posts}, of which {} firing, {} escalated, {} reminders, {} flapping, {} resolved; \
+             {} held back\n",
             count.name,
             count.kind,
             count.count,
             count.firing,
             count.escalated,
             count.reminders,
+            count.flapping,
             count.resolved,
             count.held_back
         );

@@ -132,10 +132,11 @@ impl Incident {
         }
     }
 
-    /// When the next reminder is due.
+    /// When the next reminder is due; one that comes and goes is kept quiet until it stays away.
     pub fn reminder_at(&self, rule: &Compiled) -> Option<Timestamp> {
         let wanted = self.state == IncidentState::Firing
             && !self.acknowledged
+            && !self.flapping
             && rule.rule.reminder.micros() > 0;
         let told = self.notified_at.or(self.fired_at).unwrap_or(self.started_at);
         wanted.then(|| told + rule.rule.reminder)

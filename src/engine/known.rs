@@ -121,6 +121,12 @@ impl Known {
         self.trim();
     }
 
+    /// When a group was last seen, to the second; none where it is not known.
+    pub fn last_seen(&self, project_id: Option<Uuid>, fingerprint: Uuid) -> Option<Timestamp> {
+        let seen = self.seen.get(&key(project_id, fingerprint))?;
+        Some(Timestamp::from_secs(i64::from(*seen)))
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         *self = Self::default();

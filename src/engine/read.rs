@@ -7,9 +7,80 @@ use super::{
     group::{Group, Parts},
     kinds::{Reading, Scene},
 };
-use crate::model::{GroupKey, OpenIncident, Timestamp};
+use crate::model::{Detail, GroupKey, OpenIncident, Span, Timestamp};
+
+/// What one group of a rule says at an instant, and what stands behind it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Look {
+    /// The value; none where it cannot be told.
+    pub value: Option<f64>,
+    /// Errors in the longest window.
+    pub errors: u64,
+    /// Runs in the longest window, for kinds that are taken of runs.
+    pub runs: Option<u64>,
+    /// Whether it would fire.
+    pub fires: bool,
+    /// The threshold that decides, where it is not the rule's own.
+    pub threshold: Option<f64>,
+    /// What some kinds have to add.
+    pub detail: Option<Detail>,
+    /// Since when the value has been below the resolve threshold while an incident is open.
+    pub below_since: Option<Timestamp>,
+    /// How long it must stay there for the incident to be over.
+    pub keep: Span,
+    /// Whether the incident comes and goes.
+    pub flapping: bool,
+}
 
 impl Engine {
+    /// What one group says at the engine's time, or without a key the one with the highest value. None
+    /// if there is no such rule or group.
+    #[must_use]
+    pub fn look(&self, rule_id: Uuid, key: Option<&GroupKey>) -> Option<Look> {
+        let slot = self.by_id.get(&rule_id).copied()?;
+        let rule = self.rule(slot)?;
+        let look = |group: &Group| {
+            let reading = self.reading_at(group)?;
+            let incident = group.incident.as_deref();
+            Some(Look {
+                value: reading.value,
+                errors: reading.errors,
+                runs: reading.runs,
+                fires: reading.level.is_some(),
+                threshold: reading.threshold,
+                detail: reading.detail,
+                below_since: incident.and(group.below_since),
+                keep: incident.map_or(Span::ZERO, |incident| incident.keep(rule)),
+                flapping: incident.is_some_and(|incident| incident.flapping),
+            })
+        };
+        if let Some(key) = key {
+            return look(self.groups.get(self.place_of(slot, key)?)?);
+        }
+        let of_rule = self.groups.all().filter(|(_, group)| group.rule() == slot);
+        let looks = of_rule.filter_map(|(_, group)| look(group));
+        let height = |look: &Look| look.value.unwrap_or(f64::NEG_INFINITY);
+        looks.reduce(|best, next| if height(&next) > height(&best) { next } else { best })
+    }
+
+    /// When an error group was last seen, to the second, as far as that is known.
+    #[must_use]
+    pub fn group_last_seen(
+        &self,
+        project_id: Option<Uuid>,
+        fingerprint: Uuid,
+    ) -> Option<Timestamp> {
+        self.known.last_seen(project_id, fingerprint)
+    }
+
+    fn place_of(&self, slot: u32, key: &GroupKey) -> Option<u32> {
+        let rule = self.rule(slot)?;
+        if key.is_empty() && !rule.fields.is_empty() {
+            return Some(rule.overflow);
+        }
+        self.groups.lookup(slot, &Parts::parse(key, &rule.fields)?, &self.interns)
+    }
+
     /// The instant the engine stands at: the latest `now` it was given.
     #[must_use]
     pub fn now(&self) -> Timestamp {
@@ -21,13 +92,7 @@ impl Engine {
     #[must_use]
     pub fn value(&self, rule_id: Uuid, key: &GroupKey) -> Option<f64> {
         let slot = self.by_id.get(&rule_id).copied()?;
-        let rule = self.rule(slot)?;
-        let place = if key.is_empty() && !rule.fields.is_empty() {
-            rule.overflow
-        } else {
-            self.groups.lookup(slot, &Parts::parse(key, &rule.fields)?, &self.interns)?
-        };
-        self.reading_at(self.groups.get(place)?)?.value
+        self.reading_at(self.groups.get(self.place_of(slot, key)?)?)?.value
     }
 
     /// The highest value among the groups of one rule at the engine's time: 0 where it has none. None if

@@ -27,23 +27,30 @@ impl LinkAction {
     }
 }
 
-/// Whether there is something to do about these news.
-const fn is_open(kind: MessageKind) -> bool {
-    !matches!(kind, MessageKind::Resolved | MessageKind::ChannelBroken | MessageKind::Test)
+/// What there is to do about these news; nothing where it is over.
+fn actions(kind: MessageKind) -> impl Iterator<Item = LinkAction> {
+    let open =
+        !matches!(kind, MessageKind::Resolved | MessageKind::ChannelBroken | MessageKind::Test);
+    // Somebody has it in hand already, and a second one would only take it away from them.
+    let taken = matches!(kind, MessageKind::Acknowledged);
+    LinkAction::ALL
+        .into_iter()
+        .filter(move |action| open && !(taken && *action == LinkAction::Acknowledge))
 }
 
 /// Adds the buttons to a message for Slack, where it tells of something that goes on.
 pub fn add_buttons(message: &mut Value, facts: &NotificationFacts) {
-    let Some(incident) = facts.incident.as_ref().filter(|_| is_open(facts.transition)) else {
-        return;
-    };
+    let Some(incident) = &facts.incident else { return };
     let button = |action: LinkAction| {
         json!({
             "type": "button", "action_id": action.button(), "value": incident.id,
             "text": {"type": "plain_text", "text": action.label()},
         })
     };
-    let actions: Vec<_> = LinkAction::ALL.into_iter().map(button).collect();
+    let actions: Vec<_> = actions(facts.transition).map(button).collect();
+    if actions.is_empty() {
+        return;
+    }
     if let Some(blocks) = message.get_mut("blocks").and_then(Value::as_array_mut) {
         // Above the small print at the end.
         let place = blocks.len().saturating_sub(1);
@@ -58,12 +65,11 @@ pub fn mail_links(
     facts: &NotificationFacts,
     recipients: &[String],
 ) -> Vec<(&'static str, String)> {
-    let open = facts.incident.as_ref().filter(|_| is_open(facts.transition));
-    let Some((links, incident)) = links.zip(open) else { return Vec::new() };
+    let Some((links, incident)) = links.zip(facts.incident.as_ref()) else { return Vec::new() };
     let of = |action: LinkAction| {
         (action.label(), links.address(incident.id, action, recipients, facts.at))
     };
-    LinkAction::ALL.into_iter().map(of).collect()
+    actions(facts.transition).map(of).collect()
 }
 
 /// Puts links at the end of both bodies of a mail.
@@ -86,4 +92,29 @@ pub fn with_links(
         html.insert_str(place, &line);
     }
     (text, html)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notify::samples::facts;
+
+    /// The labels of the buttons under a message.
+    fn labels(kind: MessageKind) -> Vec<String> {
+        let mut message = crate::notify::slack::render(&facts(kind));
+        add_buttons(&mut message, &facts(kind));
+        let blocks = message["blocks"].as_array().cloned().unwrap_or_default();
+        let actions = blocks.iter().filter(|block| block["type"] == "actions");
+        let buttons = actions.filter_map(|block| block["elements"].as_array()).flatten();
+        buttons.filter_map(|button| button["text"]["text"].as_str().map(str::to_owned)).collect()
+    }
+
+    #[test]
+    fn what_is_acknowledged_cannot_be_acknowledged_again() {
+        let (acknowledge, silence) = ("Acknowledge".to_owned(), "Silence for 1 hour".to_owned());
+        assert_eq!(labels(MessageKind::Firing), [acknowledge.clone(), silence.clone()]);
+        assert_eq!(labels(MessageKind::Unacknowledged), [acknowledge, silence.clone()]);
+        assert_eq!(labels(MessageKind::Acknowledged), [silence]);
+        assert_eq!(labels(MessageKind::Resolved), [] as [String; 0]);
+    }
 }

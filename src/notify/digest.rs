@@ -40,6 +40,10 @@ pub(super) fn render(news: &[&NotificationFacts]) -> Value {
         blocks.extend(lines(news));
     } else {
         blocks.extend(names(&view.entries));
+        // There is no room for a link to each of them.
+        if let Some(link) = all_incidents(news) {
+            blocks.push(section(format!("<{link}|Open the incidents in the dashboard>")));
+        }
     }
     let mut message = plain(news);
     if let Some(fields) = message.as_object_mut() {
@@ -75,6 +79,14 @@ fn lines(news: &[&NotificationFacts]) -> Vec<Value> {
     }
     blocks.push(section(text));
     blocks
+}
+
+/// The page that lists incidents: what the page of each of them stands under.
+fn all_incidents(news: &[&NotificationFacts]) -> Option<String> {
+    let (facts, incident) =
+        news.iter().find_map(|facts| Some((facts, facts.incident.as_ref()?)))?;
+    let page = facts.link.as_deref()?.strip_suffix(&format!("/{}", incident.id))?;
+    link_target(page).filter(|link| link.len() < 2 * LINK_MAX)
 }
 
 /// One piece of news: sign, headline, sentence, and a link to its incident or at least its id.
@@ -191,6 +203,8 @@ mod tests {
             assert_eq!(text.matches(&format!("flow-{n:03} (25)")).count(), 1, "{n}");
         }
         assert!(!text.contains("more"), "{text}");
+        let page = "<https://mesh.example/errors/incidents|Open the incidents in the dashboard>";
+        assert!(text.ends_with(page), "{text}");
         let summary = message["text"].as_str().unwrap_or_default();
         assert_eq!(summary, "300 alerts at once: 🟠 300 × Warning: Payments failing");
     }

@@ -26,7 +26,7 @@ pub(super) struct DigestView {
 /// What one rule has to tell of one kind.
 pub(super) struct Entry {
     pub sign: &'static str,
-    /// The kind of news and the rule.
+    /// The kind of news and the rule, or the title that the rule itself has for all of it.
     pub headline: String,
     /// Which groups it is about, in order.
     pub items: Vec<Item>,
@@ -52,9 +52,16 @@ impl DigestView {
             let link = facts.link.clone().filter(|link| link.len() <= 2000);
             let item = Item { name: item_name(facts), link };
             match entries.iter_mut().find(|entry| entry.key == key) {
-                Some(entry) => entry.items.push(item),
+                Some(entry) => {
+                    entry.items.push(item);
+                    // A title of one group only does not stand for the others.
+                    if facts.texts.title.as_ref() != Some(&entry.headline) {
+                        entry.headline = headline(facts);
+                    }
+                }
                 None => {
-                    let (sign, headline) = (sign(facts), headline(facts));
+                    let own = facts.texts.title.clone();
+                    let (sign, headline) = (sign(facts), own.unwrap_or_else(|| headline(facts)));
                     entries.push(Entry { sign, headline, items: vec![item], key });
                 }
             }
@@ -121,4 +128,30 @@ fn item_name(facts: &NotificationFacts) -> String {
 
 fn to_u64(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notify::samples::facts;
+
+    #[test]
+    fn a_rule_s_own_title_stands_where_it_is_the_same_for_all() {
+        let titled = |title: &str| {
+            let mut facts = facts(MessageKind::Firing);
+            facts.texts.title = Some(title.to_owned());
+            facts
+        };
+        let heads = |titles: &[&str]| {
+            let news: Vec<_> = titles.iter().map(|title| titled(title)).collect();
+            let view = DigestView::of(&news.iter().collect::<Vec<_>>());
+            view.entries.iter().map(|entry| entry.headline.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(heads(&["Call Ada"]), ["Call Ada"]);
+        assert_eq!(heads(&["Call Ada", "Call Ada", "Call Ada"]), ["Call Ada"]);
+        assert_eq!(
+            heads(&["Ada's sync", "Bob's sync", "Ada's sync"]),
+            ["Warning: Payments failing"]
+        );
+    }
 }

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::template::Texts;
 use crate::model::{
-    Evidence, GroupField, GroupKey, Level, Metric, Rule, Timestamp, Transition, TransitionKind,
+    Evidence, GroupField, GroupKey, Level, Metric, Rule, Span, Timestamp, Transition,
+    TransitionKind,
 };
 
 /// The version of the payload that this daemon writes; a change that readers would trip over raises it.
@@ -123,6 +124,10 @@ pub struct RuleFacts {
     pub metric: MetricKind,
     /// Length of its window in seconds.
     pub window_seconds: i64,
+    /// Length of the stretch that its errors, runs and trend are counted over, where that is another
+    /// one: the longest window of a burn rate, or as many windows as an absence must last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest_window_seconds: Option<i64>,
 }
 
 /// What a rule measures, without the details that a message does not need.
@@ -244,13 +249,21 @@ impl RuleFacts {
     /// What a message says of `rule`; the model does not carry the description.
     #[must_use]
     pub fn of(rule: &Rule, description: &str) -> Self {
+        let longest = rule.longest_window();
         Self {
             id: rule.id,
             name: rule.name.clone(),
             description: description.to_owned(),
             metric: rule.metric.into(),
             window_seconds: rule.window.micros() / 1_000_000,
+            longest_window_seconds: (longest != rule.window).then(|| longest.micros() / 1_000_000),
         }
+    }
+
+    /// The stretch that errors, runs and trend are counted over.
+    #[must_use]
+    pub fn counted_over(&self) -> Span {
+        Span::from_secs(self.longest_window_seconds.unwrap_or(self.window_seconds))
     }
 }
 

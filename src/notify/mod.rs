@@ -49,6 +49,7 @@ pub use message::{
     NotificationFacts, ProjectFacts, RuleFacts,
 };
 pub use outcome::Outcome;
+pub(crate) use pace::{BURST, COST_OF_MANY, MANY};
 pub use sender::{Endpoints, Senders};
 pub use sentence::sentence;
 pub use slack_bot::EVENT_TYPE;

@@ -10,13 +10,13 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 /// Messages that may go out at once.
-const BURST: f64 = 4.0;
+pub const BURST: f64 = 4.0;
 /// Tokens a second.
 const RATE: f64 = 1.0;
 /// From so many pieces of news on a message counts as a digest of a storm …
-const MANY: usize = 10;
+pub const MANY: usize = 10;
 /// … which costs so many tokens.
-const COST_OF_MANY: f64 = 2.0;
+pub const COST_OF_MANY: f64 = 2.0;
 
 /// The buckets of all channels that were written to lately; all others are full.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@ use lettre::message::Mailbox;
 use uuid::Uuid;
 
 use super::{
-    digest,
+    controls, digest,
     email::{self, Letter},
     message::{MessageKind, MetricKind, NotificationFacts},
     pagerduty,
@@ -49,6 +49,14 @@ fn every_kind_on_every_medium() {
     }
 }
 
+#[test]
+fn a_message_with_buttons() {
+    let facts = facts(MessageKind::Firing);
+    let mut message = slack::render(&facts);
+    controls::add_buttons(&mut message, &facts);
+    insta::assert_json_snapshot!("slack_buttons", message);
+}
+
 /// Every kind of rule in every kind of message says something that makes sense.
 #[test]
 fn every_kind_of_message_about_every_kind_of_rule() {
@@ -63,6 +71,7 @@ fn every_kind_of_message_about_every_kind_of_rule() {
         (MetricKind::NewGroup, (1.0, 1.0, 3.0), None),
         (MetricKind::Change, (4.0, 1.0, 5.0), Some(earlier)),
         (MetricKind::BurnRate, (15.0, 14.4, 20.0), Some(burn)),
+        (MetricKind::BurnRate, shares, Some(Detail::NoData { min_runs: 20 })),
         (MetricKind::Absence, (2.0, 1.0, 2.5), Some(Detail::Silence { of: AbsenceOf::Runs })),
         (MetricKind::System, (1.0, 1.0, 1.0), None),
     ];
@@ -74,6 +83,10 @@ fn every_kind_of_message_about_every_kind_of_rule() {
             let over = *kind == MessageKind::Resolved;
             incident.value = if over { threshold / 2.0 } else { value };
             (incident.threshold, incident.peak) = (threshold, peak);
+            if metric == MetricKind::BurnRate {
+                incident.rule.window_seconds = 30 * 86_400;
+                incident.rule.longest_window_seconds = Some(3 * 86_400);
+            }
             (incident.evidence.runs, incident.evidence.detail) = (Some(5_000), detail);
             facts.incident = Some(incident);
             let view = View::of(&facts);
@@ -81,6 +94,47 @@ fn every_kind_of_message_about_every_kind_of_rule() {
         }
     }
     insta::assert_snapshot!("headlines_and_sentences", lines.join("\n"));
+}
+
+/// The first message of each kind of rule that is not a mere number of errors, as Slack and a webhook get it.
+#[test]
+fn kinds_that_are_measured_over_other_windows() {
+    let hour = 3_600;
+    for (metric, (value, threshold), detail, (window, longest)) in [
+        (
+            MetricKind::BurnRate,
+            (15.0, 14.4),
+            Detail::Burn { long_seconds: hour, short_seconds: 300 },
+            (720 * hour, Some(72 * hour)),
+        ),
+        (
+            MetricKind::Change,
+            (250.0, 100.0),
+            Detail::Earlier { errors: 7, seconds: 24 * hour },
+            (hour, None),
+        ),
+        (
+            MetricKind::Absence,
+            (3.0, 3.0),
+            Detail::Silence { of: AbsenceOf::Errors },
+            (600, Some(1_800)),
+        ),
+    ] {
+        let mut facts = facts(MessageKind::Firing);
+        let mut incident = incident(MessageKind::Firing, metric);
+        (incident.value, incident.threshold, incident.peak) = (value, threshold, value);
+        incident.rule.window_seconds = window;
+        incident.rule.longest_window_seconds = longest;
+        incident.evidence.detail = Some(detail);
+        incident.evidence.runs = (metric == MetricKind::BurnRate).then_some(5_000);
+        facts.incident = Some(incident);
+        let name = serde_json::to_value(metric).expect("a word");
+        let name = name.as_str().unwrap_or_default();
+        insta::assert_json_snapshot!(format!("slack_of_{name}"), slack::render(&facts));
+        let body = webhook::body(Uuid::from_u128(0xabc), &facts);
+        let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        insta::assert_json_snapshot!(format!("webhook_of_{name}"), body);
+    }
 }
 
 #[test]

@@ -71,6 +71,7 @@ pub fn incident(kind: MessageKind, metric: MetricKind) -> IncidentFacts {
             description: "Look at the provider's status page first.\nThen call Ada.".into(),
             metric,
             window_seconds: 300,
+            longest_window_seconds: None,
         },
         project: Some(ProjectFacts { id: Uuid::from_u128(5), name: Some("Acme".into()) }),
         group: vec![

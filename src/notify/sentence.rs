@@ -130,7 +130,7 @@ pub fn duration(span: Span) -> String {
 
 /// A value with what it counts and the window it counts over.
 fn measure(incident: &IncidentFacts, value: f64) -> String {
-    let window = duration(Span::from_secs(incident.rule.window_seconds));
+    let window = duration(incident.rule.counted_over());
     let amount = amount(incident.rule.metric, value);
     let errors = if value == 1.0 { "error" } else { "errors" };
     if let Some(min_runs) = no_data(incident) {

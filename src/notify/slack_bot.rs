@@ -62,7 +62,8 @@ impl Bot<'_> {
 
     async fn try_tell(&self, parcel: &Parcel<'_>) -> Result<String, ApiFailure> {
         let (Some(threads), Some(incident)) = (self.threads, incident_of(parcel.facts)) else {
-            return self.post(&self.whole(parcel.facts), Some(parcel), None).await;
+            let mark = Mark::of(&[*parcel]);
+            return self.post(&self.whole(parcel.facts), mark.as_ref(), None).await;
         };
         let known = threads.find(self.channel_id, &[incident]).await?.remove(&incident);
         // A channel that leads to another conversation now begins anew there.
@@ -74,16 +75,42 @@ impl Bot<'_> {
         }
         let mut reply = slack::reply(parcel.facts);
         set(&mut reply, "reply_broadcast", json!(is_loud(parcel.facts, &thread)));
-        match self.post(&reply, Some(parcel), Some(&thread.ts)).await {
+        match self.post(&reply, Mark::of(&[*parcel]).as_ref(), Some(&thread.ts)).await {
             Err(failure) if failure.is_gone() => self.begin(threads, incident, parcel).await,
             answer => answer,
         }
     }
 
     async fn try_tell_merged(&self, parcels: &[Parcel<'_>]) -> Result<String, ApiFailure> {
+        let (unclear, rest): (Vec<Parcel<'_>>, Vec<Parcel<'_>>) =
+            parcels.iter().copied().partition(|parcel| parcel.unclear);
+        // What an attempt whose answer was lost told comes back together, perhaps with more.
+        if let Some(mark) = Mark::of(&unclear)
+            && let Some(ts) = self.posted_before(&mark, None).await?
+        {
+            let without = self.show_all(&unclear).await?;
+            self.remember_digest(&unclear, &without, &ts).await?;
+            return match &*rest {
+                [] => Ok(ts),
+                [one] => self.try_tell(one).await,
+                rest => self.post_digest(rest).await,
+            };
+        }
+        self.post_digest(parcels).await
+    }
+
+    async fn post_digest(&self, parcels: &[Parcel<'_>]) -> Result<String, ApiFailure> {
         let news: Vec<&NotificationFacts> = parcels.iter().map(|parcel| parcel.facts).collect();
-        let message = digest::render(&news);
-        let Some(threads) = self.threads else { return self.post(&message, None, None).await };
+        let mark = Mark::of(parcels).map(|mark| Mark { unclear: false, ..mark });
+        let without = self.show_all(parcels).await?;
+        let ts = self.post(&digest::render(&news), mark.as_ref(), None).await?;
+        self.remember_digest(parcels, &without, &ts).await?;
+        Ok(ts)
+    }
+
+    /// Brings the messages of a digest's incidents up to date, and returns the incidents without one.
+    async fn show_all(&self, parcels: &[Parcel<'_>]) -> Result<Vec<Uuid>, ApiFailure> {
+        let Some(threads) = self.threads else { return Ok(Vec::new()) };
         let latest: BTreeMap<Uuid, &Parcel<'_>> = parcels
             .iter()
             .filter_map(|parcel| Some((incident_of(parcel.facts)?, parcel)))
@@ -98,11 +125,21 @@ impl Bot<'_> {
                 _ => without.push(incident),
             }
         }
-        let ts = self.post(&message, None, None).await?;
+        Ok(without)
+    }
+
+    /// Notes that a digest is the message of the incidents that have no other.
+    async fn remember_digest(
+        &self,
+        parcels: &[Parcel<'_>],
+        without: &[Uuid],
+        ts: &str,
+    ) -> Result<(), ApiFailure> {
+        let Some(threads) = self.threads else { return Ok(()) };
         let shown = parcels.iter().map(|parcel| parcel.number).max().unwrap_or_default();
-        let thread = self.thread(ts.clone(), true, shown);
-        threads.put(self.channel_id, &without, &thread).await?;
-        Ok(ts)
+        let thread = self.thread(ts.to_owned(), true, shown);
+        threads.put(self.channel_id, without, &thread).await?;
+        Ok(())
     }
 
     /// Brings the incident's own message up to date; false where that message is gone.
@@ -134,7 +171,8 @@ impl Bot<'_> {
         incident: Uuid,
         parcel: &Parcel<'_>,
     ) -> Result<String, ApiFailure> {
-        let ts = self.post(&self.whole(parcel.facts), Some(parcel), None).await?;
+        let mark = Mark::of(&[*parcel]);
+        let ts = self.post(&self.whole(parcel.facts), mark.as_ref(), None).await?;
         let thread = self.thread(ts.clone(), false, parcel.number);
         threads.put(self.channel_id, &[incident], &thread).await?;
         Ok(ts)
@@ -157,17 +195,17 @@ impl Bot<'_> {
     async fn post(
         &self,
         message: &Value,
-        parcel: Option<&Parcel<'_>>,
+        mark: Option<&Mark>,
         thread: Option<&str>,
     ) -> Result<String, ApiFailure> {
-        if let Some(parcel) = parcel.filter(|parcel| parcel.unclear)
-            && let Some(ts) = self.posted_before(parcel, thread).await?
+        if let Some(mark) = mark.filter(|mark| mark.unclear)
+            && let Some(ts) = self.posted_before(mark, thread).await?
         {
             return Ok(ts);
         }
         let mut message = message.clone();
-        if let Some(parcel) = parcel {
-            let told = json!({"notification": parcel.notification_id, "incident": incident_of(parcel.facts)});
+        if let Some(mark) = mark {
+            let told = &mark.payload;
             set(&mut message, "metadata", json!({"event_type": EVENT_TYPE, "event_payload": told}));
         }
         if let Some(thread) = thread {
@@ -181,10 +219,10 @@ impl Bot<'_> {
     /// The message that an earlier attempt left, where Slack lets the bot look for it.
     async fn posted_before(
         &self,
-        parcel: &Parcel<'_>,
+        mark: &Mark,
         thread: Option<&str>,
     ) -> Result<Option<String>, ApiFailure> {
-        let oldest = (parcel.created_seconds - CLOCKS_DIFFER).max(0.0);
+        let oldest = (mark.created_seconds - CLOCKS_DIFFER).max(0.0);
         let mut arguments = json!({
             "channel": self.conversation,
             "oldest": format!("{oldest:.6}"),
@@ -206,11 +244,10 @@ impl Bot<'_> {
             // Without the scope nobody can tell, and twice is better than never.
             Err(_) => return Ok(None),
         };
-        let id = parcel.notification_id.to_string();
         let messages = answer.get("messages").and_then(Value::as_array);
         let ours = messages.into_iter().flatten().find(|message| {
-            let told = message.pointer("/metadata/event_payload/notification");
-            told.and_then(Value::as_str) == Some(&*id)
+            let told = message.pointer("/metadata/event_payload");
+            told.and_then(|told| told.get(mark.field)) == mark.payload.get(mark.field)
         });
         Ok(ours.and_then(|message| message.get("ts")).and_then(Value::as_str).map(str::to_owned))
     }
@@ -235,6 +272,40 @@ impl Bot<'_> {
             set(&mut message, "blocks", json!([]));
         }
         self.api.call(method, &message).await
+    }
+}
+
+/// What a message carries so that it can be told from others: the notification that it tells, or for a
+/// digest a name made of all of them.
+struct Mark {
+    /// The part of the payload by which it is known.
+    field: &'static str,
+    payload: Value,
+    created_seconds: f64,
+    unclear: bool,
+}
+
+impl Mark {
+    /// The mark of a message that tells these; none where there is nothing to tell.
+    fn of(parcels: &[Parcel<'_>]) -> Option<Self> {
+        let first = parcels.first()?;
+        let (field, payload) = match parcels {
+            [one] => (
+                "notification",
+                json!({"notification": one.notification_id, "incident": incident_of(one.facts)}),
+            ),
+            several => {
+                let mut ids: Vec<Uuid> = several.iter().map(|one| one.notification_id).collect();
+                ids.sort_unstable();
+                let bytes: Vec<u8> = ids.iter().flat_map(|id| *id.as_bytes()).collect();
+                let name = Uuid::new_v5(&Uuid::NAMESPACE_OID, &bytes);
+                ("digest", json!({"digest": name, "count": several.len()}))
+            }
+        };
+        let created = parcels.iter().map(|one| one.created_seconds);
+        let created_seconds = created.fold(first.created_seconds, f64::min);
+        let unclear = parcels.iter().any(|one| one.unclear);
+        Some(Self { field, payload, created_seconds, unclear })
     }
 }
 

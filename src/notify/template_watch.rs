@@ -115,6 +115,7 @@ fn example(kind: MessageKind, fields: &[GroupField], since: Timestamp) -> Notifi
             description: "What to do.".to_owned(),
             metric: MetricKind::Count,
             window_seconds: 300,
+            longest_window_seconds: None,
         },
         project: Some(ProjectFacts { id: Uuid::nil(), name: Some("Acme".to_owned()) }),
         group,

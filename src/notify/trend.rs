@@ -16,7 +16,7 @@ pub fn of(incident: &IncidentFacts) -> Option<(String, String)> {
     let trend = &incident.evidence.trend;
     let steps = i64::try_from(trend.len()).ok().filter(|steps| *steps >= 2)?;
     let highest = trend.iter().copied().max().filter(|highest| *highest > 0)?;
-    let window = Span::from_secs(incident.rule.window_seconds.max(1));
+    let window = incident.rule.counted_over().max(Span::from_secs(1));
     let step = Span::from_micros(window.micros() / steps);
     let caption = format!(
         "last {}, at most {} in {}",
@@ -75,6 +75,11 @@ mod tests {
         let (bars, caption) = of(&incident).expect("a trend");
         assert_eq!(bars.chars().count(), 30);
         assert_eq!(caption, "last 5 min, at most 8 in 10 s");
+        // The bars of a burn rate are those of its longest window.
+        incident.rule.window_seconds = 30 * 86_400;
+        incident.rule.longest_window_seconds = Some(3 * 86_400);
+        let (_, caption) = of(&incident).expect("a trend");
+        assert_eq!(caption, "last 3 d, at most 8 in 2 h 24 min");
         for empty in [vec![], vec![7], vec![0; 30]] {
             incident.evidence.trend = empty;
             assert_eq!(of(&incident), None);

@@ -6,7 +6,7 @@ use super::{
     text::{lines, one_line, thousands},
     trend,
 };
-use crate::model::{GroupField, Level, Span, Timestamp};
+use crate::model::{GroupField, Level, Timestamp};
 
 /// A message's parts as plain text, already bounded and free of control characters.
 pub struct View {
@@ -121,7 +121,7 @@ fn rows(facts: &NotificationFacts, incident: &IncidentFacts) -> Vec<(&'static st
             rows.push(("Peak", amount(incident.rule.metric, incident.peak)));
         }
         _ if incident.rule.metric == MetricKind::System => {}
-        _ => rows.push(("Window", duration(Span::from_secs(incident.rule.window_seconds)))),
+        _ => rows.push(("Window", duration(incident.rule.counted_over()))),
     }
     if let Some(last_seen) = incident.evidence.last_seen {
         rows.push(("Last error", instant(last_seen)));

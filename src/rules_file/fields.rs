@@ -210,6 +210,20 @@ pub const FIELDS: &[Field] = &[
         "3600",
         "The period for flap_count, and how long a flapping incident must stay away.",
     ),
+    field(
+        "title_template",
+        "title_template",
+        Kind::Text,
+        "null",
+        "The rule's own title of a message, as in {{ level|upper }} {{ rule.name }}.",
+    ),
+    field(
+        "body_template",
+        "body_template",
+        Kind::Text,
+        "null",
+        "The rule's own words in place of a message's sentence and description.",
+    ),
 ];
 
 /// The field that a file calls so.

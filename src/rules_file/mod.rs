@@ -4,10 +4,12 @@
 //! Text and rows of `alert_rules` come in; rules with line numbers, problems and a [`Plan`] go out.
 
 mod fields;
+mod nearest;
 mod plan;
 mod read;
 mod schema;
 mod span;
+mod words;
 mod write;
 pub mod yaml;
 

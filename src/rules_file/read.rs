@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::{
     fields::{FIELDS, Field, Kind, by_name},
+    nearest::nearest,
     span::parse_span,
+    words::template_problems,
     yaml::{self, Data, Node},
 };
 use crate::model::{Level, Rule};
@@ -152,7 +154,13 @@ impl Reader {
         if self.problems.len() > before {
             return None;
         }
-        match Rule::from_columns(Value::Object(columns.clone())) {
+        let read = Rule::from_columns(Value::Object(columns.clone()));
+        let group_by = read.as_ref().map_or(&[][..], |rule| rule.group_by.as_slice());
+        for (field, problem) in template_problems(&columns, group_by) {
+            self.fail(lines.get(field).copied().unwrap_or(node.line), field, problem);
+        }
+        match read {
+            Ok(_) if self.problems.len() > before => None,
             Ok(rule) => Some(FileRule { line: node.line, columns, channels, rule }),
             Err(errors) => {
                 for error in errors {
@@ -369,32 +377,4 @@ fn unknown(key: &str) -> String {
         Some(near) => format!("is not a field of a rule; did you mean {near}?"),
         None => "is not a field of a rule".to_owned(),
     }
-}
-
-/// The candidate that differs from `text` by one or two letters.
-fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let (near, distance) = candidates
-        .map(|candidate| (candidate, distance(text, candidate)))
-        .min_by_key(|(_, distance)| *distance)?;
-    (distance <= 2 && distance < near.len()).then_some(near)
-}
-
-/// How many letters must be put in, left out or changed (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().take(64).enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (place, to) in row.iter_mut().skip(1).zip(&b) {
-            let cost = diagonal + usize::from(from != *to);
-            diagonal = *place;
-            left = cost.min(left + 1).min(diagonal + 1);
-            *place = left;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or(usize::MAX)
 }

@@ -137,6 +137,8 @@ mod tests {
                 "name": name, "message_contains": text, "description": text,
                 "warning": f64::from(warning) / 64.0, "pending_seconds": pending,
                 "group_by": ["project", "source"], "window_seconds": 60,
+                "title_template": "{{ level|upper }}: {{ group.source }}",
+                "body_template": format!("{{{{ value_text }}}}\n\n  {}\n", name.replace('{', "")),
             });
             let min_level = if critical { Level::Critical } else { Level::Warning };
             let channels = [Binding { line: 0, name: channel, min_level }];

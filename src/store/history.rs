@@ -10,16 +10,29 @@ use futures_util::TryStreamExt;
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{Db, StoreError, pool::within};
-use crate::model::{
-    ErrorEvent, Filter, GroupField, ParseEnumError, Rule, Severity, Source, Timestamp, TypePattern,
+use self::rows::{Decoder, Garbled, Rows};
+use super::{
+    Db, StoreError,
+    past::long_read,
+    pool::{Link, within},
 };
+use crate::model::{ErrorEvent, Filter, GroupField, Rule, Severity, Source, Timestamp};
 
-/// Sorting a million rows takes some 60 MB; without them the server writes to its disk. And the server
-/// has sent everything long before the last row is evaluated, while the transaction, which locks
-/// nothing, seems idle.
-const LONG_READ: &str =
-    "set local work_mem = '96MB'; set local idle_in_transaction_session_timeout = '5min'";
+mod rows;
+mod statement;
+
+/// Sorting a million rows takes some 60 MB; without them the server writes to its disk.
+const SORTED_READ: &str = "set local work_mem = '96MB'";
+
+/// Rows that are put in order here; more come sorted from the server, which is slower but needs no memory
+/// of ours.
+const MOST_ROWS: usize = 4_000_000;
+/// Bytes of different texts that are kept with them.
+const MOST_TEXT: usize = 128 << 20;
+/// Rows that come sorted are evaluated in pieces of so many.
+const PIECE: usize = 10_000;
+/// Events between two pauses, in which the process does other things.
+const BREATH: usize = 2_048;
 
 /// Which rows to read, and how much of each.
 #[derive(Clone, Debug)]
@@ -140,57 +153,92 @@ pub async fn stream(
     db: &Db,
     scope: &Scope,
     limit: Duration,
+    each: impl FnMut(&ErrorEvent) + Send,
+) -> Result<u64, StoreError> {
+    stream_keeping(db, scope, limit, MOST_ROWS, each).await
+}
+
+/// The same, keeping no more than `most` rows in memory: of more the server is asked again, in order.
+///
+/// # Errors
+/// As [`stream`].
+pub async fn stream_keeping(
+    db: &Db,
+    scope: &Scope,
+    limit: Duration,
+    most: usize,
     mut each: impl FnMut(&ErrorEvent) + Send,
 ) -> Result<u64, StoreError> {
-    let (mut exact, mut classes) = (Vec::new(), Vec::new());
-    for pattern in &scope.filter.error_types {
-        match pattern {
-            TypePattern::Exact(text) => exact.push(text.to_string()),
-            TypePattern::Class(text) => classes.push(text.to_string()),
-        }
-    }
-    let any_type = exact.is_empty() && classes.is_empty();
-    let words = |list: Vec<String>| (!list.is_empty()).then_some(list);
-    let sources = scope.filter.sources.iter().map(ToString::to_string).collect();
-    let severities = scope.filter.severities.iter().map(ToString::to_string).collect();
-    let workflows = &scope.filter.workflow_ids;
-    within("read a rule's history", limit, async {
-        let mut link = db.transaction().await?;
-        sqlx::raw_sql(LONG_READ).execute(link.connection()).await?;
-        let columns = scope.columns;
-        let query = link
-            .query(include_str!("../../sql/backtest_events.sql"))
-            .bind(scope.from.to_chrono())
-            .bind(scope.to.to_chrono())
-            .bind(scope.project)
-            .bind(words(sources))
-            .bind((!any_type).then_some(exact))
-            .bind((!any_type).then_some(classes))
-            .bind(words(severities))
-            .bind((!workflows.is_empty()).then(|| workflows.clone()))
-            .bind(columns.source)
-            .bind(columns.error_type)
-            .bind(columns.severity)
-            .bind(columns.project)
-            .bind(columns.workflow)
-            .bind(columns.fingerprint)
-            .bind(columns.message)
-            // A plan of its own each time: what is asked for differs too much.
-            .persistent(false);
+    let what = "read a rule's history";
+    within(what, limit, async {
+        let mut link = long_read(db).await?;
         let mut event = blank();
+        if let Some(mut rows) = unsorted(&mut link, scope, most).await? {
+            rows.sort();
+            evaluate(&rows, &mut event, &mut each).await;
+            link.commit().await?;
+            return Ok(rows.take_count());
+        }
+        // The answer was left in the middle, so this needs a connection of its own.
+        drop(link);
+        let mut link = long_read(db).await?;
+        sqlx::raw_sql(SORTED_READ).execute(link.connection()).await?;
+        let (mut rows, mut decoder) = (Rows::new(scope.columns), Decoder::default());
         let mut count = 0;
-        let mut rows = query.fetch(link.connection());
-        while let Some(row) = rows.try_next().await? {
-            count += 1;
-            if fill(&mut event, &row).is_ok() {
-                each(&event);
+        let mut pieces = link.connection().copy_out_raw(&statement::copy(scope, true)).await?;
+        while let Some(piece) = pieces.try_next().await? {
+            decoder.take(&piece, |fields| rows.add(fields)).map_err(garbled)?;
+            if rows.size().0 >= PIECE {
+                evaluate(&rows, &mut event, &mut each).await;
+                count += rows.take_count();
+                rows.forget();
             }
         }
-        drop(rows);
+        drop(pieces);
+        whole(&decoder)?;
+        evaluate(&rows, &mut event, &mut each).await;
         link.commit().await?;
-        Ok(count)
+        Ok(count + rows.take_count())
     })
     .await
+}
+
+/// All rows of `scope` in no order; none where they are too many to be kept.
+async fn unsorted(
+    link: &mut Link,
+    scope: &Scope,
+    most: usize,
+) -> Result<Option<Rows>, sqlx::Error> {
+    let (mut rows, mut decoder) = (Rows::new(scope.columns), Decoder::default());
+    let mut pieces = link.connection().copy_out_raw(&statement::copy(scope, false)).await?;
+    while let Some(piece) = pieces.try_next().await? {
+        decoder.take(&piece, |fields| rows.add(fields)).map_err(garbled)?;
+        let (count, written) = rows.size();
+        if count > most || written > MOST_TEXT {
+            return Ok(None);
+        }
+    }
+    whole(&decoder)?;
+    Ok(Some(rows))
+}
+
+async fn evaluate(rows: &Rows, event: &mut ErrorEvent, each: &mut impl FnMut(&ErrorEvent)) {
+    let mut place = 0;
+    while rows.fill(place, event) {
+        each(event);
+        place += 1;
+        if place.is_multiple_of(BREATH) {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+fn whole(decoder: &Decoder) -> Result<(), sqlx::Error> {
+    if decoder.is_whole() { Ok(()) } else { Err(garbled(Garbled("COPY ended in the middle"))) }
+}
+
+fn garbled(Garbled(problem): Garbled) -> sqlx::Error {
+    sqlx::Error::Protocol(problem.to_owned())
 }
 
 fn blank() -> ErrorEvent {
@@ -207,28 +255,4 @@ fn blank() -> ErrorEvent {
         fingerprint: Uuid::nil(),
         message: "".into(),
     }
-}
-
-fn fill(event: &mut ErrorEvent, row: &PgRow) -> Result<(), sqlx::Error> {
-    let time = |index| row.try_get::<DateTime<Utc>, _>(index).map(Timestamp::from);
-    let word = |error: ParseEnumError| sqlx::Error::Decode(error.into());
-    event.seq += 1;
-    event.timestamp = time(0)?;
-    event.received_at = time(1)?;
-    if let Some(source) = row.try_get::<Option<&str>, _>(2)? {
-        event.source = source.parse().map_err(word)?;
-    }
-    if let Some(error_type) = row.try_get::<Option<&str>, _>(3)? {
-        event.error_type = error_type.into();
-    }
-    if let Some(severity) = row.try_get::<Option<&str>, _>(4)? {
-        event.severity = severity.parse().map_err(word)?;
-    }
-    event.project_id = row.try_get(5)?;
-    event.workflow_id = row.try_get(6)?;
-    event.fingerprint = row.try_get::<Option<Uuid>, _>(7)?.unwrap_or_default();
-    if let Some(message) = row.try_get::<Option<&str>, _>(8)? {
-        event.message = message.into();
-    }
-    Ok(())
 }

@@ -10,7 +10,11 @@ use serde_json::Value;
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{Db, StoreError, groups::text, pool::within};
+use super::{
+    Db, StoreError,
+    groups::text,
+    pool::{Link, within},
+};
 use crate::{
     engine::{GroupStatus, KnownGroup, MAX_KNOWN},
     model::{
@@ -22,6 +26,16 @@ use crate::{
 
 /// Just before.
 const MOMENT: Span = Span::from_micros(1);
+
+/// A transaction for an answer that takes long to read: it does not compile, and while we read the server
+/// does not take it for left alone.
+pub(super) async fn long_read(db: &Db) -> Result<Link, sqlx::Error> {
+    let mut link = db.transaction().await?;
+    sqlx::raw_sql("set local idle_in_transaction_session_timeout = '5min'")
+        .execute(link.connection())
+        .await?;
+    Ok(link)
+}
 
 /// The error groups of a stretch of time, as far as anything was known of them.
 #[derive(Clone, Debug, Default)]
@@ -46,13 +60,23 @@ pub async fn groups(
 ) -> Result<PastGroups, StoreError> {
     let most = i64::try_from(MAX_KNOWN).unwrap_or(i64::MAX);
     within("read the error groups of the past", limit, async {
-        let mut link = db.link().await?;
+        let mut link = long_read(db).await?;
+        let query = link.query(include_str!("../../sql/counted_through.sql"));
+        let counted = query.fetch_optional(link.connection()).await?;
+        let (first, after): (i64, i64) = match counted {
+            Some(row) => (row.try_get(0)?, row.try_get::<Option<i64>, _>(1)?.unwrap_or(i64::MAX)),
+            None => (0, 0),
+        };
         let query = link
             .query(include_str!("../../sql/groups_known_before.sql"))
             .bind(from.to_chrono())
             .bind(to.to_chrono())
             .bind(project)
-            .bind(most);
+            .bind(most)
+            .bind(first)
+            .bind(after)
+            // Planned for these numbers: nearly always, no error lies outside of them.
+            .persistent(false);
         let mut past = PastGroups::default();
         let mut rows = query.fetch(link.connection());
         while let Some(row) = rows.try_next().await? {
@@ -135,7 +159,7 @@ pub async fn minutes(
     let fields = rule.grouping();
     let by = words(fields.iter().map(|field| field.as_str()).collect());
     within("read the errors of earlier minutes", limit, async {
-        let mut link = db.link().await?;
+        let mut link = long_read(db).await?;
         let query = link
             .query(include_str!("../../sql/earlier_minutes.sql"))
             .bind(from.to_chrono())
@@ -220,7 +244,7 @@ pub async fn inhibiting(
     limit: Duration,
 ) -> Result<(Vec<Inhibition>, Vec<SourceChange>), StoreError> {
     let (inhibitions, changes) = within("read which rules keep a rule quiet", limit, async {
-        let mut link = db.link().await?;
+        let mut link = db.transaction().await?;
         let query = link
             .query(include_str!("../../sql/inhibiting_between.sql"))
             .bind(rule.id)

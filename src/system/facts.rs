@@ -20,6 +20,7 @@ pub fn facts_of(change: &Change, dashboard_url: Option<&str>) -> Option<Notifica
             description: change.detail.clone(),
             metric: MetricKind::System,
             window_seconds: 0,
+            longest_window_seconds: None,
         },
         project: None,
         group: Vec::new(),

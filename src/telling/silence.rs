@@ -32,7 +32,7 @@ pub struct Silence {
 /// Values by field, as in `{"source": "worker", "error_type": ["execution", "input.schema"]}`.
 ///
 /// A list means any of its values; null stands for "no project", "no workflow". An error type that is
-/// a bare class covers all its details.
+/// a bare class covers all its details; with an equals sign before it, as in `=execution`, only itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Matchers(BTreeMap<GroupField, Values>);
@@ -92,7 +92,10 @@ impl Values {
         self.list().iter().any(|wanted| match (wanted.as_deref(), value) {
             (None, None) => true,
             (Some(wanted), Some(value)) if field == GroupField::ErrorType => {
-                TypePattern::parse(wanted).matches(value)
+                match wanted.strip_prefix('=') {
+                    Some(exact) => exact == value,
+                    None => TypePattern::parse(wanted).matches(value),
+                }
             }
             // Identifiers may be written in capitals.
             (Some(wanted), Some(value)) => wanted.eq_ignore_ascii_case(value),
@@ -110,13 +113,18 @@ impl Values {
                 let ids: Vec<String> = filter.workflow_ids.iter().map(Uuid::to_string).collect();
                 self.want_each(field, ids.iter().map(String::as_str))
             }
-            // A class that the rule counts is covered by itself only, not by one of its details.
-            GroupField::ErrorType => self.want_each(
-                field,
-                filter.error_types.iter().map(|pattern| match pattern {
-                    TypePattern::Class(text) | TypePattern::Exact(text) => &**text,
-                }),
-            ),
+            // A class that the rule counts is covered by itself only, not by one of its details, nor by
+            // the type that is called like it.
+            GroupField::ErrorType => {
+                let types = &filter.error_types;
+                !types.is_empty()
+                    && types.iter().all(|pattern| match pattern {
+                        TypePattern::Exact(text) => self.want(field, Some(text)),
+                        TypePattern::Class(text) => {
+                            self.list().iter().any(|wanted| wanted.as_deref() == Some(text))
+                        }
+                    })
+            }
             GroupField::Project | GroupField::Fingerprint => false,
         }
     }

@@ -342,16 +342,20 @@ comment on column error_tracking.leases.holder is 'The leading instance.';
 comment on column error_tracking.leases.fence is 'Grows with each new holder.';
 comment on column error_tracking.leases.expires_at is 'Until when the holder leads without renewing.';
 
-create or replace function error_tracking.run_counts(since timestamptz, until timestamptz)
-returns table (project_id uuid, workflow_id uuid, second timestamptz, runs bigint)
+create or replace function error_tracking.run_counts(since timestamptz, until timestamptz, width integer, projects uuid[],
+  workflows uuid[], by_workflow boolean)
+returns table (project_id uuid, workflow_id uuid, at timestamptz, runs bigint)
 language sql security definer stable set search_path = '' as
 $$
-  select r.project_id, r.workflow_id, date_trunc('second', r.started_at), count(*)
+  select r.project_id, case when by_workflow then r.workflow_id end,
+         greatest(date_bin(make_interval(secs => width), r.started_at, timestamptz 'epoch'), date_trunc('second', since)), count(*)
     from public.workflow_runs r
    where r.started_at >= since and r.started_at < until
+     and (projects is null or r.project_id = any (projects)) and (workflows is null or r.workflow_id = any (workflows))
    group by 1, 2, 3
 $$;
-comment on function error_tracking.run_counts(timestamptz, timestamptz) is 'Workflow runs started per second, project and workflow: the denominator of ratio rules.';
+comment on function error_tracking.run_counts(timestamptz, timestamptz, integer, uuid[], uuid[], boolean) is
+  'Workflow runs started per width (in seconds), project and, where asked, workflow: the denominator of ratio rules.';
 
 -- Access ----------------------------------------------------------------------------------------------
 
@@ -391,6 +395,6 @@ grant select, insert, update on public.error_rate_minutes, public.error_rate_hou
 
 grant select, update on error_tracking.checkpoint, error_tracking.leases to error_daemon;
 grant select on error_tracking.error_metrics_seq to error_daemon;
-grant execute on function error_tracking.run_counts(timestamptz, timestamptz) to error_daemon;
+grant execute on function error_tracking.run_counts(timestamptz, timestamptz, integer, uuid[], uuid[], boolean) to error_daemon;
 
 commit;

@@ -31,7 +31,7 @@ begin
       fits := case field
         when 'source' then value in ('worker', 'webhook', 'system')
         when 'severity' then value in ('low', 'medium', 'high')
-        when 'error_type' then value ~ '^(system|execution|input)(\.[a-z0-9_-]+)*$'
+        when 'error_type' then value ~ '^=?(system|execution|input)(\.[a-z0-9_-]+)*$'
         else error_tracking.is_uuid(value) end;
       if not fits then
         return false;
@@ -46,7 +46,7 @@ comment on function error_tracking.matchers_are_valid(jsonb) is
 alter table public.alert_silences add column if not exists created_by_name text;
 comment on column public.alert_silences.created_by_name is 'Who made it, where that was no user of this project: a Slack user, a recipient of mail.';
 comment on column public.alert_silences.matchers is
-  'Silence only what has these values, as in {"source": "worker", "error_type": ["execution", "input.schema"]}; the keys are those of alert_rules.group_by, a list means any of its values, and a class of error types covers all its details.';
+  'Silence only what has these values, as in {"source": "worker", "error_type": ["execution", "input.schema"]}; the keys are those of alert_rules.group_by, a list means any of its values, and a class of error types covers all its details, or with an equals sign before it (=execution) none of them.';
 alter table public.alert_silences
   drop constraint if exists matchers_must_be_known_fields_with_their_values,
   drop constraint if exists starts_at_and_ends_at_must_be_finite,
@@ -384,6 +384,7 @@ create or replace function error_tracking.silence(
 $$
 declare
   incident public.alert_incidents;
+  matchers jsonb;
   made uuid;
 begin
   select * into incident from public.alert_incidents i where i.incident_id = silence.incident_id;
@@ -396,9 +397,14 @@ begin
   if ends_at is null or ends_at <= now() or ends_at > now() + interval '366 days' then
     raise exception 'until: must be in the future and within a year' using errcode = '23514', column = 'until';
   end if;
-  -- The group's values are the matchers, so that the rule's other groups are still told.
+  -- The group's values are the matchers, so that the rule's other groups are still told; among them those of
+  -- the details of a class, where the group is that of errors that name nothing but the class.
+  matchers := incident.group_key::jsonb;
+  if matchers ->> 'error_type' not like '%.%' then
+    matchers := jsonb_set(matchers, '{error_type}', to_jsonb('=' || (matchers ->> 'error_type')));
+  end if;
   insert into public.alert_silences (project_id, rule_id, matchers, ends_at, reason, created_by, created_by_name)
-  values (incident.project_id, incident.rule_id, incident.group_key::jsonb, ends_at,
+  values (incident.project_id, incident.rule_id, matchers, ends_at,
     left(coalesce(reason, ''), 1000), actor, left(actor_name, 200))
   returning silence_id into made;
   insert into public.alert_incident_events (incident_id, project_id, at, kind, actor, actor_name, note)

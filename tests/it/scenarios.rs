@@ -9,6 +9,7 @@
 //! before it.
 
 mod database;
+mod inhibitions;
 mod live;
 mod past;
 mod script;

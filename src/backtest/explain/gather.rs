@@ -11,7 +11,11 @@ use crate::{
     model::{
         Burn, GroupField, GroupKey, IncidentState, Metric, OpenIncident, Rule, Span, Timestamp,
     },
-    store::{Db, explain, history, past::SourceChange, runs},
+    store::{
+        Db, explain, history,
+        past::SourceChange,
+        runs::{self, Wanted},
+    },
     telling::{Case, Firing, Policy, holds},
 };
 
@@ -42,20 +46,30 @@ pub async fn gather(
         .or(stored_group)
         .or_else(|| open.map(|open| open.group_key.clone()))
         .filter(|key| !key.is_empty());
-    let value = match &group {
-        Some(key) => outcome.engine.value(rule.id, key),
-        None => outcome.engine.highest(rule.id),
-    };
-    let begins = at - rule.window;
+    let look = outcome.engine.look(rule.id, group.as_ref());
+    let begins = at - rule.longest_window();
     let (errors_of_any_kind, leader) =
         explain::background(db, (begins, at), rule.project_id, limit).await?;
-    let (runs, min_runs) = match &rule.metric {
-        Metric::Ratio { min_runs } | Metric::BurnRate(Burn { min_runs, .. }) => {
-            (Some(count_runs(db, rule, begins, at, limit).await?), Some(*min_runs))
-        }
-        _ => (None, None),
+    let min_runs = match &rule.metric {
+        Metric::Ratio { min_runs } | Metric::BurnRate(Burn { min_runs, .. }) => Some(*min_runs),
+        _ => None,
     };
-    let incident = row.as_ref().and_then(incident);
+    let runs = match look.and_then(|look| look.runs) {
+        None if rule.metric.needs_runs() => Some(count_runs(db, rule, begins, at, limit).await?),
+        runs => runs,
+    };
+    // Without any group nothing has happened, of which only a share or a silence knows no value.
+    let value = match look {
+        Some(look) => look.value,
+        None if group.is_some() || rule.metric.needs_runs() => None,
+        None => Some(0.0),
+    };
+    let look = look.unwrap_or_default();
+    let known_since = group.as_ref().and_then(|key| known_since(rule, &outcome, key));
+    let mut incident = row.as_ref().and_then(incident);
+    if let Some(incident) = incident.as_mut().filter(|_| !now) {
+        as_of(incident, at);
+    }
     let Restraints { silences, quiet_hours, inhibitions, sources } =
         restraints(db, rule, (at, at + Span::from_micros(1)), limit).await?;
     let mut policy = Policy { silences, quiet_hours, inhibitions, ..Policy::default() };
@@ -78,14 +92,34 @@ pub async fn gather(
         rule: rule.name.clone(),
         metric: rule.metric.as_str(),
         window_seconds: rule.window.micros() / 1_000_000,
+        counted_over_seconds: rule.longest_window().micros() / 1_000_000,
         enabled: *enabled,
         at,
         now,
         value,
-        errors: outcome.engine.total_of(rule.id),
+        errors: match &group {
+            Some(_) => look.errors,
+            None => outcome.engine.total_of(rule.id),
+        },
         errors_of_any_kind,
         runs,
         min_runs,
+        fires: look.fires,
+        threshold: look.threshold,
+        detail: look.detail,
+        objective: match &rule.metric {
+            Metric::BurnRate(burn) => Some(burn.objective),
+            _ => None,
+        },
+        min_count: match &rule.metric {
+            Metric::Change { min_count, .. } => Some(*min_count),
+            _ => None,
+        },
+        no_data: rule.no_data,
+        below_since: look.below_since,
+        keep_seconds: look.keep.micros() / 1_000_000,
+        flapping: look.flapping,
+        known_since,
         warning: rule.warning,
         critical: rule.critical,
         resolve: rule.resolve_below(),
@@ -103,12 +137,13 @@ pub async fn gather(
                 name: channel.name.clone(),
                 kind: channel.kind.clone(),
                 min_level: channel.min_level,
-                enabled: channel.enabled,
-                broken: (channel.state == "broken")
+                enabled: channel.enabled || !now,
+                // How it stands now says nothing of how it stood then.
+                broken: (now && channel.state == "broken")
                     .then(|| channel.broken_reason.clone().unwrap_or_default()),
             })
             .collect(),
-        leader,
+        leader: leader.filter(|_| now),
         group,
     })
 }
@@ -132,6 +167,24 @@ fn firing(changes: &[SourceChange], at: Timestamp) -> Vec<Firing<'_>> {
     firing.into_values().collect()
 }
 
+/// What was known of an incident at `at`.
+fn as_of(incident: &mut Incident, at: Timestamp) {
+    incident.acknowledged_at = incident.acknowledged_at.filter(|then| *then <= at);
+    incident.fired_at = incident.fired_at.filter(|then| *then <= at);
+    incident.messages.retain(|message| message.sent_at.is_some_and(|sent| sent <= at));
+}
+
+/// When the error group of `key` was last seen, where a rule asks for new ones and knows it.
+fn known_since(rule: &Rule, outcome: &Outcome, key: &GroupKey) -> Option<Timestamp> {
+    if !matches!(rule.metric, Metric::NewGroup { .. }) {
+        return None;
+    }
+    let fingerprint = key.get(GroupField::Fingerprint)?.parse().ok()?;
+    let project =
+        rule.project_id.or_else(|| key.get(GroupField::Project).and_then(|id| id.parse().ok()));
+    outcome.engine.group_last_seen(project, fingerprint)
+}
+
 /// The open incident of the wanted group, or of any.
 fn choose<'a>(outcome: &'a Outcome, group: Option<&GroupKey>) -> Option<&'a OpenIncident> {
     let mut open = outcome.open.iter().map(|(open, _)| open);
@@ -145,14 +198,10 @@ async fn count_runs(
     to: Timestamp,
     limit: Duration,
 ) -> Result<u64, RunError> {
-    let workflows = &rule.filter.workflow_ids;
-    let counted = runs::count(db, from, to, limit).await?;
-    let of_rule = counted.iter().filter(|runs| {
-        (rule.project_id.is_none() || runs.project_id == rule.project_id)
-            && (workflows.is_empty()
-                || runs.workflow_id.is_some_and(|workflow| workflows.contains(&workflow)))
-    });
-    Ok(of_rule.map(|runs| runs.count).sum())
+    // Only the sum is asked for.
+    let wanted = Wanted { by_workflow: false, ..Wanted::of(rule) };
+    let counted = runs::count(db, &wanted, (from, to), to.since(from), limit).await?;
+    Ok(counted.iter().map(|runs| runs.count).sum())
 }
 
 fn incident(row: &Value) -> Option<Incident> {

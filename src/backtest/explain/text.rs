@@ -2,7 +2,7 @@
 
 use super::{Channel, Facts, Incident};
 use crate::{
-    model::{Level, Span, Timestamp},
+    model::{AbsenceOf, Detail, Level, Span, Timestamp},
     rules_file::render_span,
 };
 
@@ -14,10 +14,12 @@ const STALE: Span = Span::from_secs(15);
 pub fn paragraph(facts: &Facts) -> String {
     let mut sentences = vec![state(facts), measured(facts)];
     sentences.extend(compared(facts));
+    sentences.extend(of_kind(facts));
+    sentences.extend(still(facts));
     sentences.extend(filtered(facts));
     sentences.extend(facts.incident.as_ref().map(told));
     sentences.extend(held(facts));
-    sentences.extend(unreachable(&facts.channels));
+    sentences.extend(unreachable(facts));
     sentences.extend(leader(facts));
     sentences.join(" ")
 }
@@ -55,7 +57,7 @@ fn state(facts: &Facts) -> String {
 }
 
 fn measured(facts: &Facts) -> String {
-    let window = render_span(facts.window_seconds);
+    let window = render_span(facts.counted_over_seconds);
     let runs = facts.runs.map_or_else(String::new, |runs| format!(" and {runs} workflow runs"));
     let errors = format!("{} matching errors{runs} lie in the window of {window}", facts.errors);
     match (facts.value, facts.min_runs) {
@@ -82,12 +84,85 @@ fn compared(facts: &Facts) -> Option<String> {
     Some(format!("It {} and {resolve}.", thresholds.join(", ")))
 }
 
+/// What the value alone does not say.
+fn of_kind(facts: &Facts) -> Option<String> {
+    match (facts.metric, facts.detail) {
+        ("burn_rate", Some(Detail::Burn { long_seconds, short_seconds })) => {
+            let objective = facts.objective.map_or_else(String::new, |objective| {
+                format!("Its objective is that {} % of runs succeed. ", number(objective * 100.0))
+            });
+            let factor = facts.threshold.map_or_else(String::new, |factor| {
+                format!(", which fires from {} on", number(factor))
+            });
+            let (long, short) = (render_span(long_seconds), render_span(short_seconds));
+            Some(format!("{objective}The pair of {long} and {short} decides{factor}."))
+        }
+        ("change", Some(Detail::Earlier { errors, seconds })) => {
+            let earlier = render_span(seconds);
+            let guard = facts
+                .min_count
+                .filter(|least| facts.errors < u64::from(*least))
+                .map_or_else(String::new, |least| {
+                    format!(" With fewer than {least} errors in the window it does not fire.")
+                });
+            let noun = if errors == 1 { "error" } else { "errors" };
+            Some(format!("The same window {earlier} earlier held {errors} {noun}.{guard}"))
+        }
+        ("change", _) if facts.value.is_none() => {
+            Some("What the same window held earlier is not known.".to_owned())
+        }
+        ("absence", Some(Detail::Silence { of })) => {
+            let window = render_span(facts.window_seconds);
+            let what = if of == AbsenceOf::Runs { "runs" } else { "errors that match" };
+            Some(format!("It waits for {what}; a value of 1 is a silence of {window}."))
+        }
+        ("new_group", _) => facts.known_since.filter(|_| facts.replayed.is_none()).map(|seen| {
+            format!("This error group is not new: it was last seen at {}.", clock(seen))
+        }),
+        _ => None,
+    }
+}
+
+/// Why it goes on firing at a value at which it would not begin to.
+fn still(facts: &Facts) -> Option<String> {
+    let fired = facts.replayed.and_then(|r| r.fired_at).is_some_and(|fired| fired <= facts.at);
+    if !fired || facts.fires {
+        return None;
+    }
+    let lasting = render_span(facts.keep_seconds);
+    Some(match (facts.flapping, facts.below_since, facts.value) {
+        (true, _, _) => format!(
+            "It comes and goes: it is held open until it has stayed away for {lasting}, and there are no \
+             reminders until then."
+        ),
+        (false, Some(since), _) => format!(
+            "The value has been low enough since {}; it is over when that has lasted for {lasting}, at {}.",
+            clock(since),
+            clock(since + Span::from_secs(facts.keep_seconds))
+        ),
+        (false, None, None) => format!(
+            "Without a value what fires goes on firing (no_data is {}).",
+            facts.no_data.as_str()
+        ),
+        (false, None, Some(_)) => {
+            "It would not begin to fire now, but is not below what resolves it either.".to_owned()
+        }
+    })
+}
+
 /// The most frequent surprise: errors that the filter does not let through.
 fn filtered(facts: &Facts) -> Option<String> {
     let all = facts.errors_of_any_kind;
+    if facts.metric == "absence" {
+        return None;
+    }
+    let others = match facts.metric {
+        "new_group" => "belong to error groups that are known already, or are not what it counts",
+        _ => "are not what it counts",
+    };
     (all > facts.errors && facts.replayed.is_none()).then(|| {
         let all = if all >= 100_000 { "100000 or more".to_owned() } else { all.to_string() };
-        format!("In that time {all} errors happened in all; the others are not what it counts.")
+        format!("In that time {all} errors happened in all; the others {others}.")
     })
 }
 
@@ -122,9 +197,11 @@ fn held(facts: &Facts) -> Option<String> {
         .then(|| format!("Nobody is told at that time: {}.", facts.holds.join("; ")))
 }
 
-fn unreachable(channels: &[Channel]) -> Option<String> {
+fn unreachable(facts: &Facts) -> Option<String> {
+    let channels: &[Channel] = &facts.channels;
     if channels.is_empty() {
-        return Some("It has no channel, so nobody is ever told.".to_owned());
+        let now = if facts.now { "" } else { " now" };
+        return Some(format!("It has no channel{now}, so nobody is ever told."));
     }
     let faults: Vec<String> = channels
         .iter()

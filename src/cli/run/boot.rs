@@ -9,7 +9,7 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    alerting::{asks_for_news, longest_of_runs},
+    alerting::{asks_for_news, longest_of_runs, runs_since},
     backoff::Backoff,
     clock::Clock,
     engine::{KnownGroup, RunCount},
@@ -19,16 +19,20 @@ use crate::{
     store::{
         Db, ErrorKind, StoreError, groups, incidents,
         rules::{self, RuleBook},
-        runs::{self, RunTally},
+        runs::RunTally,
     },
 };
 
 /// How long one query may take.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
-/// How long the reading of all known error groups may take.
+/// How long the reading of all known error groups, and of the runs of long windows, may take.
 const HISTORY_LIMIT: Duration = Duration::from_secs(60);
 /// How far back each poll of the runs looks again, for transactions that were open meanwhile.
 const RUN_OVERLAP: Span = Span::from_secs(120);
+
+/// Runs are read as finely as windows need that ended so long ago: whoever takes up where a former leader
+/// ended decides about those.
+const CATCH_UP: Span = Span::from_secs(900);
 
 /// The configuration in the database as it stood at the start.
 pub struct Start {
@@ -106,11 +110,22 @@ async fn try_read(db: &Db, clock: &Clock) -> Result<Start, StoreError> {
     let version = rules::config_version(db, TIME_LIMIT).await?;
     let book = rules::load(db, TIME_LIMIT).await?;
     let now = clock.database_now();
-    let since = now - longest_of_runs(&book.rules).unwrap_or_default() - RUN_OVERLAP;
-    let mut tally = RunTally::new(since, RUN_OVERLAP);
-    let counts = runs::count(db, since, now, TIME_LIMIT).await?;
-    let runs = counts.iter().copied().map(RunCount::from).collect();
-    tally.apply(&counts, now);
+    let mut tally = RunTally::new(now, RUN_OVERLAP);
+    let mut runs = Vec::new();
+    if longest_of_runs(&book.rules).is_some() {
+        let ends = now - CATCH_UP;
+        match runs_since(db, &book.rules, &tally, (ends, now), HISTORY_LIMIT).await {
+            Ok(counts) => {
+                tally.apply(&counts.recent, now);
+                runs = counts.into_all();
+            }
+            // Shares of runs can then not be told until their windows have filled; all else can.
+            Err(error @ StoreError::Unreadable { .. }) => {
+                tracing::warn!(%error, "beginning without the runs of the past");
+            }
+            Err(error) => return Err(error),
+        }
+    }
     let (mut known, mut open) = (Vec::new(), Vec::new());
     if asks_for_news(&book.rules) {
         known = groups::known(db, known_before(&book.rules, now), HISTORY_LIMIT).await?;

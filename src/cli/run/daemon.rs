@@ -136,7 +136,7 @@ impl Daemon {
         let (decisions, decisions_there) = mpsc::channel(DECISION_BATCHES);
         let (messages, messages_there) = mpsc::channel(MESSAGES);
         let handle = DeciderHandle::new(messages);
-        let (configuration, invalid) = Configuration::new(
+        let (configuration, seen) = Configuration::new(
             db.clone(),
             clock.clone(),
             (handle.clone(), inputs.clone()),
@@ -229,7 +229,7 @@ impl Daemon {
             leadership: leadership.clone(),
             feed: status.clone(),
             socket: socket_handle.state(),
-            invalid_rules: invalid,
+            configuration: seen,
             written,
             reconciled,
             outbox,

@@ -11,11 +11,11 @@ use uuid::Uuid;
 
 use super::reconcile::Reconciled;
 use crate::{
-    alerting::{LiveBoard, Written},
+    alerting::{LiveBoard, Seen, Written},
     feed::{DatabaseHealth, FeedInput, FeedStatus},
     http::{Probe, Readiness},
     lease::Leadership,
-    model::{RuleError, Timestamp},
+    model::Timestamp,
     notify,
     realtime::RealtimeState,
     store::{
@@ -48,8 +48,8 @@ pub struct Reporting {
     pub feed: watch::Receiver<FeedStatus>,
     /// The socket's state.
     pub socket: watch::Receiver<RealtimeState>,
-    /// Rules that cannot be used.
-    pub invalid_rules: watch::Receiver<Vec<RuleError>>,
+    /// Rules that cannot be used, and why others are not taken.
+    pub configuration: watch::Receiver<Seen>,
     /// What became of decisions.
     pub written: watch::Receiver<Written>,
     /// What the last comparison of counts with the table found.
@@ -137,7 +137,7 @@ impl Reporting {
 
     fn sources(&self) -> Sources {
         Sources {
-            invalid_rules: self.invalid_rules.clone(),
+            configuration: self.configuration.clone(),
             written: self.written.clone(),
             reconciled: self.reconciled.clone(),
         }
@@ -165,7 +165,7 @@ impl Reporting {
 
 /// Where problems come from besides the feed.
 struct Sources {
-    invalid_rules: watch::Receiver<Vec<RuleError>>,
+    configuration: watch::Receiver<Seen>,
     written: watch::Receiver<Written>,
     reconciled: watch::Receiver<Reconciled>,
 }
@@ -173,12 +173,8 @@ struct Sources {
 impl Sources {
     fn problems(&self, feed: &FeedStatus) -> Vec<Problem> {
         let mut problems = feed.problems.clone();
-        let (invalid, rejected) = (self.invalid_rules.borrow(), self.written.borrow().rejected);
-        problems.extend(
-            invalid
-                .iter()
-                .map(|error| Problem { what: "rule".to_owned(), detail: error.to_string() }),
-        );
+        problems.extend(self.configuration.borrow().problems());
+        let rejected = self.written.borrow().rejected;
         if rejected > 0 {
             let detail = format!("{rejected} decisions could not be stored; see the log");
             problems.push(Problem { what: "decisions".to_owned(), detail });

@@ -53,11 +53,12 @@ pub(super) struct Scene<'a> {
 }
 
 impl Reading {
-    /// The value to show: where there were too few runs to judge by, the bare quotient.
+    /// The value to show: where there were too few runs to judge by, the bare quotient, and without any
+    /// run nothing.
     pub fn shown(&self) -> f64 {
         self.value.unwrap_or_else(|| match self.runs {
-            Some(runs) => float(self.errors) / float(runs.max(1)),
-            None => 0.0,
+            Some(runs) if runs > 0 => float(self.errors) / float(runs),
+            _ => 0.0,
         })
     }
 

@@ -240,7 +240,7 @@ fn ratio_is_of_the_runs() {
     check(
         Rule { no_data: NoData::Resolve, ..ratio.clone() },
         lines,
-        "30 firing warning 0.1/0.1; 61 resolved warning 2/0.1",
+        "30 firing warning 0.1/0.1; 61 resolved warning 0/0.1",
     );
     check(
         Rule { no_data: NoData::Alert, ..ratio.clone() },

@@ -57,8 +57,18 @@ struct Payload {
 struct User {
     #[serde(default)]
     id: String,
-    #[serde(default, alias = "username")]
-    name: String,
+    /// Slack sends this and `name`, which say the same, where a person pressed.
+    #[serde(default)]
+    username: Option<String>,
+    #[serde(default)]
+    name: Option<String>,
+}
+
+impl User {
+    /// What people call them.
+    fn called(&self) -> &str {
+        self.username.as_deref().or(self.name.as_deref()).unwrap_or_default()
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -87,9 +97,9 @@ async fn slack_interactivity(
     let now = state.clock.now();
     // While the secret is replaced, there are two.
     let mut secrets = secret.expose_secret().split(',').map(|one| SecretString::from(one.trim()));
-    if !secrets.any(|secret| is_genuine(&secret, time, signature, &body, now)) {
+    let Some(tag) = secrets.find_map(|secret| genuine(&secret, time, signature, &body, now)) else {
         return Err(Problem::unauthorized("the request is not signed by Slack, or is too old"));
-    }
+    };
     let payload = url::form_urlencoded::parse(&body).find(|(name, _)| name == "payload");
     let payload = payload.and_then(|(_, text)| serde_json::from_str::<Payload>(&text).ok());
     let Some(payload) = payload else {
@@ -99,8 +109,9 @@ async fn slack_interactivity(
     if payload.kind == "block_actions"
         && let Some((action, incident)) = payload.actions.iter().find_map(pressed)
     {
-        // The signature covers the time, so a press that is sent again does nothing twice.
-        let once = digest::digest(&digest::SHA256, signature.as_bytes());
+        // The signature covers the time, so a press that is sent again does nothing twice. What counts
+        // is the signature, not how it is written: hexadecimal digits may be large or small.
+        let once = digest::digest(&digest::SHA256, &tag);
         act(&state, &payload, action, incident, once.as_ref()).await;
     }
     Ok(StatusCode::OK)
@@ -112,7 +123,7 @@ fn pressed(action: &Action) -> Option<(LinkAction, Uuid)> {
 }
 
 async fn act(state: &ApiState, payload: &Payload, action: LinkAction, incident: Uuid, once: &[u8]) {
-    let name: String = payload.user.name.chars().filter(|c| !c.is_control()).collect();
+    let name: String = payload.user.called().chars().filter(|c| !c.is_control()).collect();
     let name: String = name.chars().take(NAME_MAX).collect();
     let id: String = payload.user.id.chars().filter(char::is_ascii_alphanumeric).take(30).collect();
     let actor = format!("{name} (Slack {id})");
@@ -172,20 +183,20 @@ fn whisper(text: &str) -> Value {
     json!({"replace_original": false, "response_type": "ephemeral", "text": text})
 }
 
-/// Whether Slack signed this body within the last minutes; compares in constant time.
-fn is_genuine(
+/// The signature, where Slack signed this body within the last minutes; compares in constant time.
+fn genuine(
     secret: &SecretString,
     time: &str,
     signature: &str,
     body: &[u8],
     now: Timestamp,
-) -> bool {
-    let Ok(seconds) = time.parse::<i64>() else { return false };
-    let away = now.micros() / 1_000_000 - seconds;
-    let Some(tag) = signature.strip_prefix("v0=").and_then(from_hex) else { return false };
+) -> Option<Vec<u8>> {
+    let away = now.micros() / 1_000_000 - time.parse::<i64>().ok()?;
+    let tag = signature.strip_prefix("v0=").and_then(from_hex)?;
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
     let signed = [b"v0:", time.as_bytes(), b":", body].concat();
-    away.abs() <= WINDOW_SECONDS && hmac::verify(&key, &signed, &tag).is_ok()
+    let genuine = away.abs() <= WINDOW_SECONDS && hmac::verify(&key, &signed, &tag).is_ok();
+    genuine.then_some(tag)
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
@@ -210,7 +221,9 @@ mod tests {
         let sent = Timestamp::from_secs(1_531_420_618);
         let later = |seconds: i64| Timestamp::from_secs(1_531_420_618 + seconds);
         let time = "1531420618";
-        let check = |time, signature, body, now| is_genuine(&secret, time, signature, body, now);
+        let check = |time, signature: &str, body, now| {
+            genuine(&secret, time, signature, body, now).is_some()
+        };
         assert!(check(time, signature, body, sent));
         assert!(check(time, signature, body, later(300)));
         assert!(!check(time, signature, body, later(301)));
@@ -220,6 +233,18 @@ mod tests {
         assert!(!check(time, &signature[..64], body, sent));
         assert!(!check(time, "v0=", body, sent));
         assert!(!check("", "", body, sent));
+    }
+
+    #[test]
+    fn both_names_of_whoever_pressed_may_be_there() {
+        let read = |user: Value| -> User { serde_json::from_value(user).expect("a user") };
+        // As docs.slack.dev/reference/interaction-payloads/block_actions-payload has it.
+        let both = json!({
+            "id": "U0CA5", "username": "ada", "name": "ada", "team_id": "T3MDE",
+        });
+        assert_eq!(read(both).called(), "ada");
+        assert_eq!(read(json!({"id": "U0CA5", "name": "ada"})).called(), "ada");
+        assert_eq!(read(json!({"id": "U0CA5"})).called(), "");
     }
 
     #[test]

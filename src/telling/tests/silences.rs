@@ -49,6 +49,7 @@ fn a_silence_covers_what_its_columns_and_matchers_say() {
         (GroupField::Source, Some("webhook")),
         (GroupField::Fingerprint, Some(WORKFLOW)),
     ]);
+    let bare = key(&[(GroupField::ErrorType, Some("execution"))]);
     let matchers = |value: serde_json::Value| json!({ "matchers": value });
     let cases = [
         // When.
@@ -72,6 +73,10 @@ fn a_silence_covers_what_its_columns_and_matchers_say() {
         (matchers(json!({"error_type": "execution.timeout"})), &grouped, noon, true),
         (matchers(json!({"error_type": "execution.http"})), &grouped, noon, false),
         (matchers(json!({"error_type": "exec"})), &grouped, noon, false),
+        (matchers(json!({"error_type": "=execution"})), &grouped, noon, false),
+        (matchers(json!({"error_type": "=execution.timeout"})), &grouped, noon, true),
+        (matchers(json!({"error_type": "=execution"})), &bare, noon, true),
+        (matchers(json!({"error_type": "execution"})), &bare, noon, true),
         (matchers(json!({"workflow": null})), &grouped, noon, true),
         (matchers(json!({"workflow": WORKFLOW})), &grouped, noon, false),
         (matchers(json!({"workflow": [WORKFLOW, null]})), &grouped, noon, true),

@@ -10,7 +10,7 @@ use meshhook_errors::{
         feed::{draw_stamp, read_missing},
         live::{self, LiveRates},
         pool::connect,
-        runs::{self, RunTally},
+        runs::{self, RunTally, Runs, Wanted},
         status::{self, Problem, StatusRow},
     },
 };
@@ -128,7 +128,10 @@ async fn runs_are_tallied_once() {
     sqlx::query(insert).execute(&admin).await.unwrap();
     let mut poll = async || {
         let until = Clock::system().now() + Span::from_secs(1);
-        let counts = runs::count(&db, tally.since(), until, PATIENCE).await.unwrap();
+        let wanted = Wanted { by_workflow: true, ..Wanted::default() };
+        let stretch = (tally.since(), until);
+        let counts =
+            runs::count(&db, &wanted, stretch, Span::from_secs(1), PATIENCE).await.unwrap();
         tally.apply(&counts, until).iter().map(|runs| runs.count).sum::<u64>()
     };
     assert_eq!(poll().await, 3);
@@ -137,6 +140,57 @@ async fn runs_are_tallied_once() {
     held.commit().await.unwrap();
     assert_eq!(poll().await, 3);
     assert_eq!(poll().await, 0);
+}
+
+/// A month of runs, one a second, is told in few numbers, none of them twice and none left out.
+#[tokio::test]
+async fn a_month_of_runs_is_told_in_few_numbers() {
+    let test = TestDb::new().await;
+    let (admin, db) = (test.admin().await, daemon_db(&test, false));
+    let now = Timestamp::from_secs(1_717_372_800);
+    sqlx::raw_sql(
+        "insert into public.projects (id, owner, name)
+         select ('00000000-0000-0000-0000-00000000000' || n)::uuid, gen_random_uuid(), 'p' || n from generate_series(1, 2) n;
+         insert into public.workflow_definitions (id, project_id, slug, definition)
+         select md5('w' || n)::uuid, ('00000000-0000-0000-0000-00000000000' || 1 + n % 2)::uuid, 's' || n, '{}'
+           from generate_series(1, 6) n",
+    )
+    .execute(&admin)
+    .await
+    .unwrap();
+    // One a minute, so that the test is quick; some on the boundaries of buckets.
+    let insert = "insert into public.workflow_runs (project_id, workflow_id, status, started_at)
+        select w.project_id, w.id, 'succeeded', $1::timestamptz - n * interval '1 minute'
+          from generate_series(1, 43200) n join public.workflow_definitions w on w.id = md5('w' || 1 + n % 6)::uuid";
+    sqlx::query(insert).bind(now.to_chrono()).execute(&admin).await.unwrap();
+    let sum = |counts: &[Runs]| counts.iter().map(|runs| runs.count).sum::<u64>();
+    let month = (now - Span::from_secs(30 * 86_400), now);
+    let everything = Wanted { by_workflow: true, ..Wanted::default() };
+    let windows = [300, 3_600, 30 * 86_400].map(Span::from_secs);
+    let all = runs::count_windows(&db, &everything, (&windows, now), month, PATIENCE);
+    let all = all.await.unwrap();
+    assert_eq!(sum(&all), 43_200);
+    assert!(all.len() < 700, "{}", all.len());
+    // Each window holds what it would hold, within one of its buckets.
+    for (window, slack) in [(300, 5), (3_600, 60), (86_400, 43_200)] {
+        let begin = now - Span::from_secs(window);
+        let held = all.iter().filter(|runs| runs.at >= begin).map(|runs| runs.count).sum::<u64>();
+        let exact = u64::try_from(window / 60).unwrap();
+        assert!(held.abs_diff(exact) <= slack / 60 + 1, "{window}: {held} of {exact}");
+    }
+
+    let project = "00000000-0000-0000-0000-000000000001".parse().unwrap();
+    let hour = (now - Span::from_secs(3_600), now);
+    for (wanted, runs, rows) in [
+        (Wanted { projects: Some(vec![project]), ..everything.clone() }, 30, 3),
+        (Wanted { projects: Some(vec![project]), ..Wanted::default() }, 30, 1),
+        (Wanted { projects: Some(Vec::new()), ..everything.clone() }, 0, 0),
+        (Wanted { workflows: Some(vec![all[0].workflow_id.unwrap()]), ..everything }, 10, 1),
+    ] {
+        let width = Span::from_secs(86_400);
+        let found = runs::count(&db, &wanted, hour, width, PATIENCE).await.unwrap();
+        assert_eq!((sum(&found), found.len()), (runs, rows), "{wanted:?}");
+    }
 }
 
 #[tokio::test]

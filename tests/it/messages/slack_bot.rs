@@ -216,6 +216,30 @@ async fn incidents_that_a_digest_told_go_on_in_its_thread() {
     assert_eq!(messages[0].edits, 2);
 }
 
+/// The answer to a digest is lost after Slack took it: it is found again, and told only once.
+#[tokio::test]
+async fn a_lost_answer_to_a_digest_costs_no_second_digest() {
+    let (rig, slack, channel) = rig().await;
+    slack.http().script([Answer::new(429, "").header("retry-after", "1"), Answer::reset()]);
+    let first = rig.incident().await;
+    let held = rig.notify(first, channel, Kind::Firing).await;
+    rig.first_attempt(held).await;
+    let mut rows = vec![held];
+    for _ in 0..4 {
+        rows.push(rig.notify(rig.incident().await, channel, Kind::Firing).await);
+    }
+    for row in rows {
+        let row = rig.until(row, "sent").await;
+        assert_eq!(row.receipt.as_ref(), Some(&slack.messages()[0].ts));
+    }
+    let messages = slack.messages();
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    assert!(messages[0].text.starts_with("5 alerts at once"), "{}", messages[0].text);
+    // The digest is the message of its incidents, as if its answer had come.
+    told(&rig, first, channel, &[Kind::Resolved]).await;
+    assert_eq!(slack.messages()[1].thread_ts.as_ref(), Some(&messages[0].ts));
+}
+
 #[tokio::test]
 async fn a_bot_can_be_tried_and_checked() {
     let (rig, slack, channel) = rig().await;

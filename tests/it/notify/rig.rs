@@ -255,6 +255,7 @@ impl Rig {
             description: "Call Ada.".into(),
             metric: MetricKind::Count,
             window_seconds: 300,
+            longest_window_seconds: None,
         };
         let incident = IncidentFacts {
             id: incident,

@@ -59,6 +59,14 @@ fn every_problem_has_its_line() {
             ],
         ),
         ("rules:\n  - name: a", &["line 2: warning: or critical must be given"]),
+        (
+            "rules:\n  - name: a\n    warning: 1\n    title_template: '{{ rule.nmae }}'\n    body_template: |\n      {% for %}",
+            &["line 4: title_template: ", "line 5: body_template: "],
+        ),
+        (
+            "rules:\n  - name: a\n    warning: 1\n    body_template: ''",
+            &["line 4: body_template: must not be empty"],
+        ),
         ("rules:\n  - warning: 1", &["line 2: name: must have 1 to 120 characters"]),
         (
             "rules:\n  - {name: a, warning: 1}\n  - {name: b, warning: 1}\n  - {name: a, warning: 2}",

@@ -36,7 +36,7 @@ async fn run(scenario: &Scenario) {
         channels.push(stack.channel(&channel.name, "webhook").await);
     }
     let rule = stack.rule(&scenario.name, columns(&scenario.rule), &channels).await;
-    let instance = stack.daemon().await;
+    let mut instance = stack.daemon().await;
     let reporter = stack.reporter(None);
     let (began, now) = (Instant::now(), Clock::system().now());
     let mut counted = 0;
@@ -47,6 +47,10 @@ async fn run(scenario: &Scenario) {
                 let timestamp = now + event.timestamp.since(BASE);
                 reporter.insert_errors(&[reported(event, timestamp)]).await.expect("an error");
                 counted += 1;
+            }
+            Step::Restart => {
+                instance.stop().await;
+                instance = stack.daemon().await;
             }
             Step::Receiver(status) => stack.webhook.script([Answer::new(*status, "not now")]),
             Step::End => {}

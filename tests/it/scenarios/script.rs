@@ -11,10 +11,13 @@ use meshhook_errors::{
         parse_span, rule_of,
         yaml::{Data, Node, load},
     },
-    telling::{QuietHours, QuietKind, Silence},
+    store::past::SourceChange,
+    telling::{Inhibition, QuietHours, QuietKind, Silence},
 };
 use serde_json::json;
 use uuid::Uuid;
+
+use super::inhibitions::inhibition;
 
 /// Monday, 3 June 2024, 00:00 UTC: a boundary of every window, and summer in Europe.
 pub const BASE: Timestamp = Timestamp::from_secs(1_717_372_800);
@@ -26,6 +29,9 @@ pub struct Scenario {
     pub channels: Vec<ChannelRef>,
     pub silences: Vec<Silence>,
     pub quiet_hours: Vec<QuietHours>,
+    /// What keeps the rule quiet, and what the rules did that do so, in order of time.
+    pub inhibitions: Vec<Inhibition>,
+    pub sources: Vec<SourceChange>,
     pub steps: Vec<(Timestamp, Step)>,
     pub then: Vec<String>,
     pub told: Vec<String>,
@@ -62,8 +68,18 @@ pub fn read(file: &str, text: &str) -> Vec<Scenario> {
 
 fn scenario(node: &Node) -> Scenario {
     let Data::Map(pairs) = &node.data else { panic!("line {}: must be a mapping", node.line) };
-    let known =
-        ["scenario", "rule", "channels", "silences", "quiet_hours", "when", "then", "told", "live"];
+    let known = [
+        "scenario",
+        "rule",
+        "channels",
+        "silences",
+        "quiet_hours",
+        "inhibitions",
+        "when",
+        "then",
+        "told",
+        "live",
+    ];
     for (key, line, _) in pairs {
         assert!(known.contains(&key.as_str()), "line {line}: {key} is not known");
     }
@@ -88,8 +104,14 @@ fn scenario(node: &Node) -> Scenario {
         min_level: binding.min_level,
         enabled: true,
     });
+    let (inhibitions, sources): (Vec<_>, Vec<_>) =
+        (1..).zip(items(node, "inhibitions")).map(|(n, node)| inhibition(n, node, &rule)).unzip();
+    let mut sources: Vec<SourceChange> = sources.into_iter().flatten().collect();
+    sources.sort_by_key(|change| change.transition.at);
     Scenario {
         channels: channels.collect(),
+        inhibitions,
+        sources,
         silences: items(node, "silences").iter().map(|node| silence(node, &rule)).collect(),
         quiet_hours: items(node, "quiet_hours").iter().map(quiet_hours).collect(),
         steps: steps(&name, &lines(node, "when")),
@@ -235,7 +257,7 @@ fn quiet_hours(node: &Node) -> QuietHours {
     }
 }
 
-fn span_of(node: &Node) -> (Timestamp, Timestamp) {
+pub fn span_of(node: &Node) -> (Timestamp, Timestamp) {
     let at = |key| time_of(&text(get(node, key).expect(key))).0;
     (at("from"), at("to"))
 }
@@ -305,7 +327,7 @@ pub fn id(n: u128) -> Uuid {
 }
 
 /// Projects, workflows and fingerprints are called `A`, `B`, … or by numbers.
-fn named(text: &str) -> Uuid {
+pub fn named(text: &str) -> Uuid {
     match text.chars().next() {
         Some(letter) if text.len() == 1 && letter.is_ascii_alphabetic() => id(letter.into()),
         _ => id(text.parse().unwrap_or_else(|_| panic!("{text:?} is no letter or number"))),
@@ -320,7 +342,7 @@ fn name_of(id: Uuid) -> String {
     }
 }
 
-fn get<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
+pub fn get<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
     let Data::Map(pairs) = &node.data else { panic!("line {}: must be a mapping", node.line) };
     pairs.iter().find(|(name, _, _)| name == key).map(|(_, _, value)| value)
 }
@@ -339,7 +361,7 @@ fn lines(node: &Node, key: &str) -> Vec<String> {
     lines.filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
-fn text(node: &Node) -> String {
+pub fn text(node: &Node) -> String {
     match &node.data {
         Data::Text(text) => text.clone(),
         Data::Whole(number) => number.to_string(),

@@ -183,7 +183,8 @@ pub fn outcome_of(scenario: &Scenario, transitions: &[Transition], end: Timestam
     let restraints = Restraints {
         silences: scenario.silences.clone(),
         quiet_hours: scenario.quiet_hours.clone(),
-        ..Restraints::default()
+        inhibitions: scenario.inhibitions.clone(),
+        sources: scenario.sources.clone(),
     };
     let mail = deliver(&scenario.rule, transitions, &scenario.channels, &restraints, end);
     Outcome { then: sorted(transitions), told: letters(scenario, &mail) }
@@ -210,7 +211,7 @@ fn messages(scenario: &Scenario, transitions: &[Transition], end: Timestamp) -> 
             .collect(),
         silences: scenario.silences.clone(),
         quiet_hours: scenario.quiet_hours.clone(),
-        inhibitions: Vec::new(),
+        inhibitions: scenario.inhibitions.clone(),
         filters: HashMap::from([(scenario.rule.id, scenario.rule.filter.clone())]),
     };
     let name = |channel: uuid::Uuid| {
@@ -220,10 +221,14 @@ fn messages(scenario: &Scenario, transitions: &[Transition], end: Timestamp) -> 
     let mut desk = Desk::default();
     let mut told = Vec::new();
     let mut now = BASE;
-    let mut due = transitions.iter().peekable();
+    let own = transitions.iter().map(|transition| (transition, scenario.rule.project_id));
+    let others = scenario.sources.iter().map(|other| (&other.transition, other.project_id));
+    let mut all: Vec<_> = own.chain(others).collect();
+    all.sort_by_key(|(transition, _)| transition.at);
+    let mut due = all.into_iter().peekable();
     loop {
-        while let Some(transition) = due.next_if(|transition| transition.at <= now) {
-            let news = News { transition, project_id: scenario.rule.project_id };
+        while let Some((transition, project_id)) = due.next_if(|(next, _)| next.at <= now) {
+            let news = News { transition, project_id };
             for telling in desk.take(&policy, &[news], transition.at) {
                 for channel in telling.told {
                     told.push(format!("{} {} {}", clock(now), name(channel), transition.kind));
@@ -233,7 +238,7 @@ fn messages(scenario: &Scenario, transitions: &[Transition], end: Timestamp) -> 
         for late in desk.settle(&policy, now) {
             told.push(format!("{} {} {} late", clock(now), name(late.channel_id), late.kind));
         }
-        let soonest = due.peek().map(|transition| transition.at).into_iter();
+        let soonest = due.peek().map(|(transition, _)| transition.at).into_iter();
         let look = desk.next_look().filter(|look| *look > now);
         match soonest.chain(look).min() {
             Some(next) if next <= end => now = next.max(now + Span::from_micros(1)),

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use meshhook_errors::{
     backtest::{ChannelRef, Request, Restraints, run},
-    model::{Level, Rule, Span, Timestamp},
-    store::Db,
+    model::{ErrorEvent, Filter, Level, Rule, Span, Timestamp},
+    store::{
+        Db,
+        history::{Columns, Scope, stream_keeping},
+    },
 };
 use serde_json::json;
 
@@ -45,6 +48,26 @@ async fn a_week_is_looked_through_in_one_go() {
     link.commit().await.expect("a commit");
     sqlx::raw_sql("analyze public.error_metrics").execute(&superuser).await.expect("analyze");
     let daemon = Db::from(db.daemon().await);
+    let scope = Scope {
+        from,
+        to: from + Span::from_secs(WEEK + 3_600),
+        project: None,
+        filter: Filter::default(),
+        columns: Columns { error_type: true, fingerprint: true, ..Columns::default() },
+    };
+    let mut ways = Vec::new();
+    for most in [usize::MAX, 1_000] {
+        let mut seen = Vec::new();
+        let each = |event: &ErrorEvent| {
+            let times = (event.received_at, event.seq, event.timestamp);
+            seen.push((times, event.error_type.clone(), event.fingerprint));
+        };
+        let read = stream_keeping(&daemon, &scope, Duration::from_secs(120), most, each).await;
+        assert_eq!(read.expect("rows"), u64::try_from(rows + 700).expect("rows"));
+        ways.push(seen);
+    }
+    assert!(ways[0].is_sorted(), "in the order in which they were received");
+    assert!(ways[0] == ways[1], "whether they were sorted here or by the server");
     for (what, columns, events, incidents) in [
         // Even traffic is far below these; only the bursts reach them.
         ("oom", json!({"error_types": ["execution.oom"], "warning": 50}), 700, 7),
