@@ -40,10 +40,7 @@ struct Question {
     path = "/api/alert-rules/{rule_id}/explain",
     tag = "rules",
     params(("rule_id" = Uuid, Path), Question),
-    responses(
-        (status = 200, description = "a paragraph and its facts", body = Value),
-        (status = 503, description = "too many explanations at once, or it took too long"),
-    )
+    responses((status = 200, description = "a paragraph and its facts", body = Value))
 )]
 async fn explain_rule(
     State(state): State<ApiState>,
