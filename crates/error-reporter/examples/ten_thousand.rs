@@ -30,7 +30,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut options = Options::new(variable("SUPABASE_URL")?.parse()?, token.as_str());
     options.spool_dir = variable("ERROR_REPORTER_SPOOL").ok().map(Into::into);
     options.defaults.source = Source::Worker;
-    options.max_queue_events = 2000;
     options.max_backoff = Duration::from_secs(1);
     let reporter = Reporter::start(options)?;
     for number in 0..EVENTS {
