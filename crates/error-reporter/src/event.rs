@@ -153,19 +153,24 @@ pub(crate) fn capture(
     let message = message.unwrap_or_else(|| facts.message.clone());
     Captured {
         id: new_id(now),
-        at: context.timestamp.unwrap_or(now),
+        at: context.timestamp.filter(is_plausible).unwrap_or(now),
         source,
         error_type,
         severity: context.severity.unwrap_or(judged),
         workflow_id: context.workflow_id.or(defaults.workflow_id),
         project_id: context.project_id.or(defaults.project_id),
-        size: 600 + (MAX_KEPT - budget.bytes) + 2 * message.len(),
+        size: 600 + budget.kept() + message.len() + facts.size(),
         message,
         metadata,
         facts,
         location,
         count: None,
     }
+}
+
+/// From 1970 to 2100: a `DateTime` can hold more than what Postgres and common sense call a time.
+fn is_plausible(at: &DateTime<Utc>) -> bool {
+    (1..4_102_444_800_000).contains(&at.timestamp_millis())
 }
 
 /// Version 7: made by the reporter, so that a repeated insert is recognised, and sorted by time.
@@ -245,6 +250,11 @@ impl Budget {
             }
             Value::Object(fields) => self.fields(fields, depth),
         }
+    }
+
+    /// About how many bytes of memory were spent: each value takes a place besides its text.
+    fn kept(&self) -> usize {
+        (MAX_KEPT - self.bytes) + 64 * (MAX_NODES - self.nodes)
     }
 
     fn spent(&mut self) -> bool {

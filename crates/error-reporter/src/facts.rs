@@ -52,6 +52,13 @@ impl ErrorFacts {
         facts
     }
 
+    /// About how many bytes it keeps in memory, its causes included.
+    pub(crate) fn size(&self) -> usize {
+        let code = self.code.as_ref().map_or(0, String::len);
+        let causes: usize = self.causes.iter().map(Self::size).sum();
+        size_of::<Self>() + self.name.len() + self.message.len() + code + causes
+    }
+
     /// The facts of an error that is only a text.
     #[must_use]
     pub fn of_message(name: &str, message: &str) -> Self {

@@ -47,9 +47,7 @@ impl<S: Subscriber> Layer<S> for ErrorLayer {
             return;
         }
         // A `Debug` or `Display` of a field may log an error itself.
-        if BUSY.replace(true) {
-            return;
-        }
+        let Some(_busy) = Busy::enter() else { return };
         let mut fields = Fields::default();
         event.record(&mut fields);
         let Fields { message, facts, mut values } = fields;
@@ -70,6 +68,20 @@ impl<S: Subscriber> Layer<S> for ErrorLayer {
             .then(|| format!("{message}: {}", facts.message))
             .filter(|_| facts.name != "tracing");
         self.reporter.capture_facts(facts, context);
+    }
+}
+
+/// While it lives, this thread is inside of the layer; also a panic of a field's `Debug` ends that.
+struct Busy;
+
+impl Busy {
+    fn enter() -> Option<Self> {
+        (!BUSY.replace(true)).then_some(Self)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
         BUSY.set(false);
     }
 }

@@ -1,7 +1,7 @@
 //! What callers, the background task and the panic hook share.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, TryLockError,
@@ -38,7 +38,7 @@ pub(crate) fn is_inside() -> bool {
     INSIDE.try_with(|()| ()).is_ok()
 }
 
-impl Item for Captured {
+impl Item for Box<Captured> {
     fn severity(&self) -> Severity {
         self.severity
     }
@@ -62,13 +62,25 @@ pub(crate) struct Counters {
 /// What has left the queue and is neither delivered nor on disk.
 #[derive(Debug, Default)]
 pub(crate) struct InHand {
-    pub(crate) taken: VecDeque<Captured>,
+    pub(crate) taken: VecDeque<Box<Captured>>,
     pub(crate) sealed: Vec<Sealed>,
+}
+
+impl InHand {
+    /// Of what was sent only what is held stays; what came in the meantime, as by a save that failed,
+    /// stays too, and what was saved in the meantime does not come back.
+    pub(crate) fn keep(&mut self, sent: &HashSet<Uuid>, held: Vec<Sealed>) {
+        let before = std::mem::take(&mut self.sealed);
+        let still: HashSet<Uuid> = before.iter().map(|event| event.id).collect();
+        self.sealed = before.into_iter().filter(|event| !sent.contains(&event.id)).collect();
+        self.sealed.extend(held.into_iter().filter(|event| still.contains(&event.id)));
+    }
 }
 
 pub(crate) struct Shared {
     pub(crate) options: Options,
-    pub(crate) queue: Queue<Captured>,
+    /// Boxed, since the queue's places are made in advance.
+    pub(crate) queue: Queue<Box<Captured>>,
     pub(crate) work: Notify,
     pub(crate) counters: Counters,
     pub(crate) spool: Option<Mutex<Spool>>,
@@ -130,7 +142,7 @@ impl Shared {
             return None;
         }
         self.counters.captured.fetch_add(1, Ordering::Relaxed);
-        let mut event = capture(facts, context, &self.options.defaults, location);
+        let mut event = Box::new(capture(facts, context, &self.options.defaults, location));
         if self.options.collapse_repeats {
             if let Some(id) = self.repeated(&event) {
                 return Some(id);
@@ -188,7 +200,7 @@ impl Shared {
     }
 
     /// What was dropped is itself an event, or a storm would look like calm.
-    pub(crate) fn drop_report(&self) -> Option<Captured> {
+    pub(crate) fn drop_report(&self) -> Option<Box<Captured>> {
         let counts =
             self.counters.unreported.each_ref().map(|count| count.swap(0, Ordering::AcqRel));
         let total: u64 = counts.iter().sum();
@@ -203,7 +215,7 @@ impl Shared {
             .severity(Severity::High)
             .with("dropped", json!({ "low": low, "medium": medium, "high": high }));
         let facts = ErrorFacts::of_message("ReporterOverflow", &text);
-        Some(capture(facts, context, &self.options.defaults, None))
+        Some(Box::new(capture(facts, context, &self.options.defaults, None)))
     }
 
     pub(crate) fn in_memory(&self) -> usize {
@@ -224,12 +236,12 @@ impl Shared {
     }
 
     /// Says that the disk fails, but not again and again.
-    pub(crate) fn warn_of_spool(&self, error: &io::Error) {
+    pub(crate) fn warn_of_spool(&self, what: &str, error: &io::Error) {
         let Some(mut warned_at) = try_lock(&self.spool_warned_at) else { return };
         let now = Instant::now();
         if warned_at.is_none_or(|at| now - at > WARN_EVERY) {
             *warned_at = Some(now);
-            tracing::warn!(kind = %error.kind(), "spool not written");
+            tracing::warn!(kind = %error.kind(), "{what}");
         }
     }
 
@@ -252,10 +264,10 @@ impl Shared {
     }
 
     fn save(&self, spool: &mut Spool, in_hand: &mut InHand) {
-        let mut fresh: Vec<Captured> = in_hand.taken.drain(..).collect();
+        let mut fresh: Vec<Box<Captured>> = in_hand.taken.drain(..).collect();
         fresh.extend(self.queue.take(usize::MAX, usize::MAX));
         fresh.extend(self.drop_report());
-        in_hand.sealed.extend(fresh.into_iter().map(seal));
+        in_hand.sealed.extend(fresh.into_iter().map(|event| seal(*event)));
         let appended = spool.append(&in_hand.sealed);
         self.on_disk.store(spool.events(), Ordering::Release);
         match appended {
@@ -263,7 +275,7 @@ impl Shared {
                 in_hand.sealed.clear();
                 self.add_drops(dropped);
             }
-            Err(error) => self.warn_of_spool(&error),
+            Err(error) => self.warn_of_spool("spool not written", &error),
         }
     }
 }

@@ -7,7 +7,6 @@ const reporter = createReporter({
 	token: process.env.ERROR_REPORTER_TOKEN,
 	spoolDir: process.env.ERROR_REPORTER_SPOOL,
 	source: 'worker',
-	maxQueueEvents: 2000,
 	maxBackoffMs: 1000
 });
 

@@ -1,4 +1,4 @@
-import { MAX_TEXT, cut } from './snapshot.js';
+import { MAX_TEXT, cut, detached } from './snapshot.js';
 
 /** @import { ErrorFacts } from './classify.js' */
 
@@ -36,13 +36,18 @@ function statusOf(error) {
 /** @param {any} error @returns {string} */
 function nameOf(error) {
 	const name = peek(error, 'name');
-	if (typeof name === 'string' && name !== '' && name !== 'Error') return name.slice(0, 100);
+	if (typeof name === 'string' && name !== '' && name !== 'Error') return short(name, 100);
 	// A class that does not set `name` inherits it; its constructor still knows better.
 	const constructor = peek(peek(error, 'constructor'), 'name');
 	if (typeof constructor === 'string' && constructor !== '' && constructor !== 'Object') {
-		return constructor.slice(0, 100);
+		return short(constructor, 100);
 	}
 	return typeof name === 'string' && name !== '' ? name : 'Error';
+}
+
+/** @param {string} text @param {number} characters */
+function short(text, characters) {
+	return text.length <= characters ? text : detached(text.slice(0, characters));
 }
 
 /** @param {any} error @param {string | undefined} code @returns {string} */
@@ -67,7 +72,7 @@ function factsOfOne(value) {
 		return { name: 'NonError', message: bounded(text) };
 	}
 	const code = peek(value, 'code');
-	const text = typeof code === 'string' && code !== '' ? code.slice(0, 64) : undefined;
+	const text = typeof code === 'string' && code !== '' ? short(code, 64) : undefined;
 	/** @type {ErrorFacts} */
 	const facts = { name: nameOf(value), message: messageOf(value, text) };
 	if (text !== undefined) facts.code = text;

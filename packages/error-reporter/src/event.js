@@ -41,7 +41,8 @@ import { snapshot } from './snapshot.js';
  * @property {ErrorFacts} facts
  * @property {string} message
  * @property {Record<string, any>} metadata
- * @property {unknown} error kept for its stack, which is only made when it is asked for
+ * @property {unknown} error until its stack is read, which costs more than a caller should wait for
+ * @property {string} stack
  */
 
 /** @typedef {{ id: string, severity: Severity, line: string }} Sealed */
@@ -51,6 +52,8 @@ const SEVERITIES = ['low', 'medium', 'high'];
 const ERROR_TYPE = /^(system|execution|input)(\.[a-z0-9_-]+)*$/;
 const MAX_MESSAGE = 2000;
 const MAX_METADATA_BYTES = 32_768;
+/** About how long a stack is without the message; it is not known yet when an event is captured. */
+const STACK_CHARACTERS = 800;
 const HOST = hostname();
 
 /**
@@ -90,7 +93,7 @@ export function toCaptured(error, options, defaults, now) {
 	return {
 		id: uuidv7(now),
 		severity: /** @type {Severity} */ (severity),
-		size: 600 + characters + 2 * message.length,
+		size: 400 + characters + 3 * message.length + STACK_CHARACTERS + sizeOf(facts),
 		count: 1,
 		sealed: false,
 		key: `${source}\n${errorType}\n${severity}\n${workflowId}\n${projectId}\n${message}`,
@@ -102,8 +105,25 @@ export function toCaptured(error, options, defaults, now) {
 		facts,
 		message,
 		metadata: copy,
-		error
+		error,
+		stack: ''
 	};
+}
+
+/**
+ * Lets go of the error, which may hold on to requests, answers and buffers, and keeps its stack.
+ * @param {Captured} event
+ */
+export function detach(event) {
+	if (event.error === undefined) return;
+	const stack = peek(event.error, 'stack');
+	event.error = undefined;
+	if (typeof stack === 'string') event.stack = bounded(stack);
+}
+
+/** About how many bytes they keep in memory, the causes included. @param {ErrorFacts} facts @returns {number} */
+function sizeOf({ name, message, code = '', causes = [] }) {
+	return causes.reduce((sum, cause) => sum + sizeOf(cause), 50 + name.length + message.length + code.length);
 }
 
 /** @param {CaptureOptions} options @returns {Circumstances} */
@@ -142,10 +162,11 @@ function timeOf(timestamp, now) {
  */
 export function seal(event) {
 	event.sealed = true;
+	detach(event);
 	const { facts } = event;
 	const metadata = { ...event.metadata };
 	if (event.count > 1) metadata.count = event.count;
-	metadata.exception ??= exceptionOf(facts, event.error);
+	metadata.exception ??= exceptionOf(facts, event.stack);
 	metadata.process ??= { host: HOST, pid: process.pid };
 	const row = {
 		error_id: event.id,
@@ -172,19 +193,18 @@ export function safeSeal(event) {
 	} catch {
 		const metadata = { _tracker: { unreadable: true } };
 		const facts = { name: 'Error', message: 'unreadable' };
-		return seal({ ...event, metadata, facts, error: undefined, message: 'an error that cannot be read' });
+		return seal({ ...event, metadata, facts, error: undefined, stack: '', message: 'an error that cannot be read' });
 	}
 }
 
-/** @param {ErrorFacts} facts @param {unknown} error */
-function exceptionOf(facts, error) {
+/** @param {ErrorFacts} facts @param {string} stack */
+function exceptionOf(facts, stack) {
 	const { name, code, status, causes } = facts;
-	const stack = peek(error, 'stack');
 	return {
 		name,
 		...(code === undefined ? {} : { code }),
 		...(status === undefined ? {} : { status }),
-		...(typeof stack === 'string' && stack !== '' ? { stack: bounded(stack) } : {}),
+		...(stack === '' ? {} : { stack }),
 		...(causes === undefined ? {} : { causes })
 	};
 }

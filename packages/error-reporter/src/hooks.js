@@ -2,6 +2,11 @@
 
 const FLUSH_MS = 2000;
 
+/** Listeners of this package, of all its reporters: none of them keeps the process alive. */
+const own = new Set();
+/** How many reporters still deliver the last words of this process. */
+let dying = 0;
+
 /**
  * Captures what ends the process. Where nobody else listens, the process ends as it would have
  * without the hooks: the error on the error stream, exit code 1.
@@ -16,7 +21,7 @@ export function installHooks(reporter) {
 	/** @param {'uncaughtException' | 'unhandledRejection'} hook @param {unknown} error */
 	function fatal(hook, error) {
 		// A listener of the application's own has decided that the process lives on.
-		const alone = process.listenerCount(hook) === 1;
+		const alone = process.listeners(/** @type {'uncaughtException'} */ (hook)).every((listener) => own.has(listener));
 		reporter.capture(error, {
 			severity: alone ? 'high' : undefined,
 			final: alone ? true : undefined,
@@ -25,8 +30,11 @@ export function installHooks(reporter) {
 		if (!alone) return;
 		// First to disk: what follows may not come to its end.
 		reporter.saveNow();
-		console.error(error);
-		reporter.flush(FLUSH_MS).finally(() => process.exit(1));
+		if (dying++ === 0) console.error(error);
+		// The last of several reporters ends the process.
+		reporter.flush(FLUSH_MS).finally(() => {
+			if (--dying === 0) process.exit(1);
+		});
 	}
 
 	/** Nothing is left to do, except to deliver; once, or an unreachable server would keep the process. */
@@ -36,6 +44,7 @@ export function installHooks(reporter) {
 		reporter.flush(FLUSH_MS).finally(() => reporter.saveNow());
 	}
 
+	own.add(onException).add(onRejection);
 	process.on('uncaughtException', onException);
 	process.on('unhandledRejection', onRejection);
 	process.on('beforeExit', onBeforeExit);
@@ -43,5 +52,7 @@ export function installHooks(reporter) {
 		process.off('uncaughtException', onException);
 		process.off('unhandledRejection', onRejection);
 		process.off('beforeExit', onBeforeExit);
+		own.delete(onException);
+		own.delete(onRejection);
 	};
 }

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { closed, opened } from './default.js';
 import { Deliverer } from './deliver.js';
-import { toCaptured } from './event.js';
+import { detach, toCaptured } from './event.js';
 import { installHooks } from './hooks.js';
 import { wrapJob } from './jobs.js';
 import { complete } from './options.js';
@@ -17,6 +17,8 @@ import { Transport } from './transport.js';
 
 const REPEAT_MS = 1000;
 const SAME_LOG_EVERY_MS = 60_000;
+/** Reading stacks must not keep the event loop from the worker's own work. */
+const DETACH_SLICE_MS = 3;
 
 /**
  * What the reporter has done so far.
@@ -43,6 +45,10 @@ export class Reporter {
 	#repeats = new Map();
 	/** @type {Map<string, number>} */
 	#logged = new Map();
+	/** Captured, and their errors not yet let go. @type {Captured[]} */
+	#attached = [];
+	/** @type {NodeJS.Immediate | undefined} */
+	#detaching;
 	#captured = 0;
 	#closed = false;
 	#uninstall = () => {};
@@ -116,10 +122,35 @@ export class Reporter {
 		const dropped = this.#queue.push(event);
 		if (dropped.length > 0) {
 			const counts = { low: 0, medium: 0, high: 0 };
-			for (const { severity, count } of dropped) counts[severity] += count;
+			for (const victim of dropped) {
+				counts[victim.severity] += victim.count;
+				victim.sealed = true;
+			}
 			this.#sender?.addDrops(counts);
 		}
 		this.#sender?.wake();
+		this.#detachSoon(event);
+	}
+
+	/** Errors are let go as soon as the caller has returned to the event loop. @param {Captured} event */
+	#detachSoon(event) {
+		this.#attached.push(event);
+		// A caller that never returns drops more than the queue holds.
+		if (this.#attached.length > 2 * this.#settings.maxQueueEvents) {
+			this.#attached = this.#attached.filter(({ sealed }) => !sealed);
+		}
+		this.#detaching ??= setImmediate(() => inside.run(true, () => this.#detach())).unref();
+	}
+
+	#detach() {
+		this.#detaching = undefined;
+		const end = performance.now() + DETACH_SLICE_MS;
+		let done = 0;
+		while (done < this.#attached.length && performance.now() < end) detach(this.#attached[done++]);
+		this.#attached.splice(0, done);
+		if (this.#attached.length > 0) {
+			this.#detaching = setImmediate(() => inside.run(true, () => this.#detach())).unref();
+		}
 	}
 
 	/**

@@ -18,7 +18,6 @@ import { LEAST_FIRST } from './queue.js';
  * @property {number} batchDelayMs
  * @property {number} minBackoffMs
  * @property {number} maxBackoffMs
- * @property {() => number} now
  * @property {(counts: Record<Severity, number>) => Captured} dropReport
  * @property {(message: string, fields: Record<string, unknown>) => void} log
  * @property {<T>(work: () => T) => T} inside runs work whose own errors are not to be captured
@@ -26,6 +25,8 @@ import { LEAST_FIRST } from './queue.js';
 
 const REPORT_DROPS_EVERY_MS = 10_000;
 const ADOPT_EVERY_MS = 15_000;
+/** Milliseconds of a clock that nobody sets: a wall clock that is put back would hold everything up. */
+const now = () => performance.now();
 /** Masking a batch must not keep the event loop from the worker's own work. */
 const SEAL_SLICE_MS = 5;
 
@@ -43,6 +44,15 @@ export class Sender {
 	/** Taken from the queue and being masked. @type {Captured[]} */
 	#taken = [];
 	#retryAt = 0;
+	/** When a disk that could not be read is tried again. */
+	#spoolAt = 0;
+	#spoolBackoff;
+	/** Whether what is held in memory is itself suspected, so that others may be stored. */
+	#suspected = false;
+	/** Whether the last batch was passed over, as the one before it was not. */
+	#passedOver = false;
+	/** @type {NodeJS.Timeout | undefined} */
+	#keepFolder;
 	#adoptAt = 0;
 	#spoolTurn = false;
 	#reportedDropsAt = -Infinity;
@@ -54,7 +64,12 @@ export class Sender {
 	constructor(options) {
 		this.#o = options;
 		this.#backoff = new Backoff(options.minBackoffMs, options.maxBackoffMs);
-		if (options.spool !== undefined) this.#schedule(0);
+		this.#spoolBackoff = new Backoff(options.minBackoffMs, options.maxBackoffMs);
+		const { spool } = options;
+		if (spool === undefined) return;
+		// Also during long waits, or another process would take the folder over.
+		this.#keepFolder = setInterval(() => spool.touch(), ADOPT_EVERY_MS).unref();
+		this.#schedule(0);
 	}
 
 	get pending() {
@@ -81,7 +96,7 @@ export class Sender {
 	/** @param {number} delayMs */
 	#schedule(delayMs) {
 		if (this.#stopped || this.#running !== undefined) return;
-		const at = this.#o.now() + delayMs;
+		const at = now() + delayMs;
 		if (at >= this.#timerAt) return;
 		clearTimeout(/** @type {NodeJS.Timeout} */ (this.#timer));
 		this.#timerAt = at;
@@ -99,7 +114,8 @@ export class Sender {
 			.finally(() => {
 				this.#running = undefined;
 				if (this.pending > 0 || this.#dropped() > 0) {
-					this.#schedule(Math.max(this.#retryAt - this.#o.now(), this.#o.batchDelayMs));
+					const wait = Math.max(this.#due - now(), this.#o.batchDelayMs);
+					this.#schedule(this.#o.spool === undefined ? wait : Math.min(wait, ADOPT_EVERY_MS));
 				} else if (this.#o.spool !== undefined) this.#schedule(ADOPT_EVERY_MS);
 			});
 		return this.#running;
@@ -109,23 +125,33 @@ export class Sender {
 		return LEAST_FIRST.reduce((sum, severity) => sum + this.drops[severity], 0);
 	}
 
+	/** When what waits may be tried again. */
+	get #due() {
+		return this.#inMemory === 0 ? Math.max(this.#retryAt, this.#spoolAt) : this.#retryAt;
+	}
+
 	/** @param {boolean} force try now, whatever the back-off says */
 	async #work(force) {
 		this.#adopt();
 		for (let first = true; !this.#stopped; first = false) {
-			const due = (first && force) || this.#o.now() >= this.#retryAt;
+			const due = (first && force) || now() >= this.#retryAt;
 			if (!due) return this.#toSpool();
 			const fromSpool = await this.#nextFromSpool();
 			const batch = fromSpool ?? (await this.#nextFromQueue());
 			if (batch.length === 0) return;
-			const { refused, delivered, held, answer } = await this.#o.deliverer.deliver(batch);
+			const { refused, delivered, held, suspected, answer } = await this.#o.deliverer.deliver(batch);
 			this.stats.delivered += delivered.length;
 			this.#logRefused(refused);
-			if (fromSpool === undefined) this.#holding = held;
-			else await this.#doneWithSpool(batch, held);
+			const passesOver = fromSpool !== undefined && suspected && held.length === batch.length && this.#passOver();
+			this.#passedOver = passesOver;
+			if (fromSpool === undefined) {
+				this.#suspected = suspected;
+				this.#keepHeld(batch, held);
+			} else await this.#doneWithSpool(batch, held);
+			if (passesOver) continue;
 			if (held.length > 0) {
 				const wait = this.#backoff.next(answer.retryAfterMs);
-				this.#retryAt = this.#o.now() + wait;
+				this.#retryAt = now() + wait;
 				if (this.#backoff.failures === 1) {
 					this.#o.log('server not reached', { status: answer.status, code: answer.code });
 				}
@@ -136,9 +162,32 @@ export class Sender {
 		}
 	}
 
+	/**
+	 * Of what was sent only what is held stays; what came in the meantime, as by a save that failed, stays
+	 * too, and what was saved in the meantime does not come back.
+	 * @param {Sealed[]} sent @param {Sealed[]} held
+	 */
+	#keepHeld(sent, held) {
+		const before = new Set(this.#holding);
+		const gone = new Set(sent);
+		this.#holding = [
+			...this.#holding.filter((event) => !gone.has(event)),
+			...held.filter((event) => before.has(event))
+		];
+	}
+
+	/**
+	 * Puts what was read from the spool behind everything else there.
+	 * @returns {boolean} whether something else is tried at once, which tells whether this was at fault
+	 */
+	#passOver() {
+		const others = this.#o.spool?.park() ?? false;
+		return !this.#passedOver && (others || this.#o.queue.length > 0);
+	}
+
 	#adopt() {
-		if (this.#o.spool === undefined || this.#o.now() < this.#adoptAt) return;
-		this.#adoptAt = this.#o.now() + ADOPT_EVERY_MS;
+		if (this.#o.spool === undefined || now() < this.#adoptAt) return;
+		this.#adoptAt = now() + ADOPT_EVERY_MS;
 		try {
 			this.#o.spool.adopt();
 		} catch (error) {
@@ -148,11 +197,18 @@ export class Sender {
 
 	/** What waits on disk and what is new take turns, so that neither holds the other up. */
 	async #nextFromSpool() {
-		if (this.#o.spool === undefined || this.#holding.length > 0) return undefined;
+		if (this.#o.spool === undefined || this.#holding.length > 0 || now() < this.#spoolAt) return undefined;
 		this.#spoolTurn = !this.#spoolTurn;
 		if (!this.#spoolTurn && this.#o.queue.length > 0) return undefined;
-		const batch = await this.#o.spool.peek(this.#o.batchSize, this.#o.batchBytes);
-		return batch.length > 0 ? batch : undefined;
+		try {
+			const batch = await this.#o.spool.peek(this.#o.batchSize, this.#o.batchBytes);
+			this.#spoolBackoff.reset();
+			return batch.length > 0 ? batch : undefined;
+		} catch (error) {
+			this.#o.log('spool not read', { reason: codeOf(error) });
+			this.#spoolAt = now() + this.#spoolBackoff.next();
+			return undefined;
+		}
 	}
 
 	/** @param {Sealed[]} batch @param {Sealed[]} held */
@@ -163,27 +219,45 @@ export class Sender {
 	}
 
 	async #nextFromQueue() {
-		if (this.#holding.length > 0) return this.#holding;
-		const taken = this.#o.queue.take(this.#o.batchSize, this.#o.batchBytes);
-		const report = this.#dropReport();
-		if (report !== undefined) taken.unshift(report);
-		return this.#seal(taken);
+		const { items, bytes } = this.#room();
+		if (items > 0) {
+			const taken = this.#o.queue.take(items, bytes);
+			const report = this.#dropReport();
+			if (report !== undefined) taken.unshift(report);
+			await this.#seal(taken);
+		}
+		let size = 0;
+		const end = this.#holding.findIndex((event, i) => i > 0 && (size += event.line.length) > this.#o.batchBytes);
+		return this.#holding.slice(0, Math.min(end < 0 ? Infinity : end, this.#o.batchSize));
 	}
 
-	/** @param {Captured[]} taken */
+	/**
+	 * How many events, and bytes of them, may join what is held. A batch of which each event is suspected
+	 * would otherwise be all that is ever sent, so at least one joins it; but where nothing can be stored
+	 * at all, events are to wait in the queue.
+	 */
+	#room() {
+		const { batchSize, batchBytes } = this.#o;
+		const held = this.#holding.length;
+		const heldBytes = this.#holding.reduce((sum, { line }) => sum + line.length, 0);
+		if (held === 0) return { items: batchSize, bytes: batchBytes };
+		if (!this.#suspected || held >= 2 * batchSize || heldBytes >= 2 * batchBytes) return { items: 0, bytes: 0 };
+		return { items: Math.max(batchSize - held, 1), bytes: Math.max(batchBytes - heldBytes, 1) };
+	}
+
+	/** What is new goes first, since it tells whether what is held is at fault. @param {Captured[]} taken */
 	async #seal(taken) {
 		this.#taken = taken;
 		const sealed = await sealAll(taken);
 		// A crash in the meantime has put them on disk already.
-		if (this.#taken === taken) this.#holding = sealed;
+		if (this.#taken === taken) this.#holding = [...sealed, ...this.#holding];
 		this.#taken = [];
-		return this.#holding;
 	}
 
 	#dropReport() {
 		if (this.#dropped() === 0) return undefined;
-		if (this.#o.now() < this.#reportedDropsAt + REPORT_DROPS_EVERY_MS) return undefined;
-		this.#reportedDropsAt = this.#o.now();
+		if (now() < this.#reportedDropsAt + REPORT_DROPS_EVERY_MS) return undefined;
+		this.#reportedDropsAt = now();
 		const report = this.#o.dropReport({ ...this.drops });
 		this.drops = { low: 0, medium: 0, high: 0 };
 		return report;
@@ -197,8 +271,9 @@ export class Sender {
 				if (taken.length === 0) return;
 				await this.#seal(taken);
 			}
-			if (!(await this.#keep(this.#holding))) return;
-			this.#holding = [];
+			const kept = this.#holding;
+			if (!(await this.#keep(kept))) return;
+			this.#keepHeld(kept, []);
 		}
 	}
 
@@ -227,7 +302,7 @@ export class Sender {
 	 * @returns {Promise<{ delivered: boolean, pending: number }>}
 	 */
 	async flush(deadlineMs) {
-		const end = this.#o.now() + deadlineMs;
+		const end = now() + deadlineMs;
 		/** @type {NodeJS.Timeout | undefined} */
 		let timer;
 		// Not unref'd: whoever waits for this is to be waited for.
@@ -238,8 +313,8 @@ export class Sender {
 				const started = this.#running !== undefined;
 				clearTimeout(/** @type {NodeJS.Timeout} */ (this.#timer));
 				const round = await Promise.race([this.#run(first && !started), timeUp]);
-				if (round === 'late' || this.#o.now() >= end) break;
-				const wait = this.#retryAt - this.#o.now();
+				if (round === 'late' || now() >= end) break;
+				const wait = this.#due - now();
 				if (wait > 0 && (await Promise.race([sleep(wait), timeUp])) === 'late') break;
 			}
 		} finally {
@@ -252,6 +327,7 @@ export class Sender {
 	stop() {
 		this.#stopped = true;
 		clearTimeout(/** @type {NodeJS.Timeout} */ (this.#timer));
+		clearInterval(this.#keepFolder);
 		this.saveNow();
 		const rest = this.#inMemory;
 		if (rest > 0) {

@@ -23,7 +23,8 @@ export function snapshot(value) {
 				: copy === undefined || copy === null
 					? {}
 					: { value: copy },
-		characters: MAX_CHARACTERS - budget.characters
+		// Each value takes a place besides its text.
+		characters: MAX_CHARACTERS - budget.characters + 32 * (MAX_NODES - Math.max(budget.nodes, 0))
 	};
 }
 
@@ -141,6 +142,14 @@ function text(value, budget) {
 }
 
 /**
+ * A slice holds on to the whole text, which may be of megabytes; its own copy does not.
+ * @param {string} slice
+ */
+export function detached(slice) {
+	return Buffer.from(slice, 'utf16le').toString('utf16le');
+}
+
+/**
  * Cut before masking, half a secret would no longer be recognised as one. So the cut is made where a
  * word ends, and a text without words is not kept at all.
  * @param {string} value
@@ -149,7 +158,7 @@ function text(value, budget) {
 export function cut(value, limit) {
 	for (let end = limit; end > limit / 2; end--) {
 		const c = value.charCodeAt(end);
-		if (c <= 32 || c === 0x22 || c === 0x27 || c === 0x2c || c === 0x3b) return value.slice(0, end);
+		if (c <= 32 || c === 0x22 || c === 0x27 || c === 0x2c || c === 0x3b) return detached(value.slice(0, end));
 	}
 	return '';
 }

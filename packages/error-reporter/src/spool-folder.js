@@ -36,27 +36,29 @@ export function touchFolder(folder, now) {
 	}
 }
 
+/** What the folders begin with that were taken over, inside the one of their new owner. */
+const TAKEN = 'taken~';
+
 /**
  * @param {string} base
  * @param {string} own
  * @param {number} now
- * @returns {string[]} folders of others, now inside the own one
+ * @returns {string[]} folders of others, now inside the own one; also those that an earlier attempt
+ *   could not empty
  */
 export function takeAbandoned(base, own, now) {
-	/** @type {string[]} */
-	const taken = [];
 	for (const name of readdirSync(base)) {
 		const folder = join(base, name);
 		if (folder === own || !isAbandoned(name, folder, now)) continue;
-		const target = join(own, `taken~${randomUUID().slice(0, 8)}`);
 		try {
-			renameSync(folder, target);
-			taken.push(target);
+			renameSync(folder, join(own, `${TAKEN}${randomUUID().slice(0, 8)}`));
 		} catch {
 			// Another process was quicker.
 		}
 	}
-	return taken;
+	return readdirSync(own)
+		.filter((name) => name.startsWith(TAKEN))
+		.map((name) => join(own, name));
 }
 
 /** @param {string} name @param {string} folder @param {number} now */

@@ -1,5 +1,5 @@
-import { appendFileSync, readFileSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
-import { open, readFile, rm } from 'node:fs/promises';
+import { appendFileSync, readFileSync, readdirSync, renameSync, rmSync, rmdirSync, statSync } from 'node:fs';
+import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LEAST_FIRST } from './queue.js';
 import { makeFolder, ownFolder, takeAbandoned, touchFolder } from './spool-folder.js';
@@ -19,6 +19,9 @@ import { makeFolder, ownFolder, takeAbandoned, touchFolder } from './spool-folde
  * @property {number} events not yet delivered; 1 for a file of an earlier process until it is read
  * @property {boolean} counted whether `events` is exact
  * @property {boolean} open whether it may still be appended to
+ * @property {number} done how many of its first events are dealt with
+ * @property {number} parked above 0 where it could not be delivered for a reason of its own: all others
+ *   go first, then that which has waited longest
  */
 
 /** Keeps events on disk, bounded, while the server cannot be reached. */
@@ -31,6 +34,7 @@ export class Spool {
 	/** @type {Segment[]} oldest first */
 	#segments = [];
 	#numbers = 0;
+	#parkings = 0;
 	/** @type {{ segment: Segment, events: Sealed[] } | undefined} */
 	#reading;
 
@@ -52,6 +56,11 @@ export class Spool {
 
 	get bytes() {
 		return this.#segments.reduce((sum, segment) => sum + segment.bytes, 0);
+	}
+
+	/** Says that the folder is in use: one that nobody touches is taken over. */
+	touch() {
+		touchFolder(this.#folder, this.#now());
 	}
 
 	/** Says that the folder is in use, and takes over what processes that are gone have left. */
@@ -100,9 +109,16 @@ export class Spool {
 
 	/** The same without waiting, for a process that is about to end. @param {Sealed[]} events */
 	appendNow(events) {
+		// Another line may be on its way into a segment that is open, and may be torn.
+		for (const segment of this.#segments) segment.open = false;
 		for (const { segment, text, count } of this.#parts(events)) {
 			makeFolder(this.#folder);
-			appendFileSync(join(this.#folder, segment.name), text, { mode: 0o600 });
+			try {
+				appendFileSync(join(this.#folder, segment.name), text, { mode: 0o600 });
+			} catch (error) {
+				segment.open = false;
+				throw error;
+			}
 			segment.events += count;
 			segment.bytes += Buffer.byteLength(text);
 		}
@@ -114,17 +130,37 @@ export class Spool {
 	 * @param {number} maxItems
 	 * @param {number} maxBytes
 	 * @returns {Promise<Sealed[]>} empty only where nothing is kept
+	 * @throws where there are segments, and none of them can be read now; they are kept
 	 */
 	async peek(maxItems, maxBytes) {
+		let tries = this.#segments.length;
+		/** @type {unknown} */
+		let failure;
 		while (this.#reading === undefined || this.#reading.events.length === 0) {
 			const segment = this.#worst();
-			if (segment === undefined) return [];
+			if (segment === undefined || tries <= 0) {
+				if (failure !== undefined) throw failure;
+				return [];
+			}
 			segment.open = false;
-			const text = await readFile(join(this.#folder, segment.name), 'utf8').catch(() => '');
-			this.#reading = { segment, events: eventsOf(text) };
+			let text = '';
+			try {
+				text = await readFile(join(this.#folder, segment.name), 'utf8');
+			} catch (error) {
+				if (!isMissing(error)) {
+					// A disk that cannot be read now holds everything still.
+					tries--;
+					failure = error;
+					segment.parked = ++this.#parkings;
+					continue;
+				}
+			}
+			// In the meantime it may have had to go to keep within the bound.
+			if (!this.#segments.includes(segment)) continue;
+			this.#reading = { segment, events: eventsOf(text).slice(segment.done) };
 			segment.events = this.#reading.events.length;
 			segment.counted = true;
-			if (segment.events === 0) await this.#finish(segment);
+			if (segment.events === 0) this.#finish(segment);
 		}
 		let bytes = 0;
 		let count = 0;
@@ -140,35 +176,57 @@ export class Spool {
 	async done(count) {
 		if (this.#reading === undefined) return;
 		const { segment, events } = this.#reading;
-		events.splice(0, count);
+		segment.done += events.splice(0, count).length;
 		segment.events = events.length;
-		if (events.length === 0) await this.#finish(segment);
+		if (events.length === 0) this.#finish(segment);
 	}
 
-	/** Leaves nothing behind where nothing is kept. */
+	/**
+	 * What peek returned may be at fault: everything else goes first from now on.
+	 * @returns {boolean} whether there is anything else
+	 */
+	park() {
+		if (this.#reading !== undefined) this.#reading.segment.parked = ++this.#parkings;
+		this.#reading = undefined;
+		return this.#segments.some(({ parked }) => parked === 0);
+	}
+
+	/** Leaves nothing behind where nothing is kept; what another process left and could not be taken over yet is kept. */
 	removeIfEmpty() {
-		if (this.#segments.length === 0) rmSync(this.#folder, { recursive: true, force: true });
+		if (this.#segments.length > 0) return;
+		try {
+			rmdirSync(this.#folder);
+		} catch {
+			// It was never made, or holds something.
+		}
 	}
 
 	/** @param {Segment} segment */
-	async #finish(segment) {
+	#finish(segment) {
 		this.#reading = undefined;
 		this.#segments = this.#segments.filter((other) => other !== segment);
-		await rm(join(this.#folder, segment.name), { force: true }).catch(() => {});
+		try {
+			// Not in the background: when nothing is kept any more, the folder goes as well.
+			rmSync(join(this.#folder, segment.name), { force: true });
+		} catch {
+			// The next process finds it again, and its events' ids make that harmless.
+		}
 	}
 
 	#worst() {
-		return LEAST_FIRST.toReversed()
-			.map((severity) => this.#segments.find((segment) => segment.severity === severity))
-			.find((segment) => segment !== undefined);
+		/** @param {Segment} segment */
+		const rank = ({ severity }) => LEAST_FIRST.indexOf(severity);
+		// Sorting keeps the order of equals, which is that of their age.
+		return this.#segments.toSorted((a, b) => a.parked - b.parked || rank(b) - rank(a))[0];
 	}
 
-	/** @param {Segment} segment */
+	/** @param {Segment} segment @returns {number | undefined} nothing where it cannot be read now */
 	#count(segment) {
+		if (segment.counted) return segment.events;
 		try {
 			return eventsOf(readFileSync(join(this.#folder, segment.name), 'utf8')).length;
-		} catch {
-			return 0;
+		} catch (error) {
+			return isMissing(error) ? 0 : undefined;
 		}
 	}
 
@@ -192,7 +250,7 @@ export class Spool {
 	#newSegment(severity) {
 		const name = `${String(++this.#numbers).padStart(12, '0')}-${severity}.ndjson`;
 		/** @type {Segment} */
-		const segment = { name, severity, bytes: 0, events: 0, counted: true, open: true };
+		const segment = { name, severity, bytes: 0, events: 0, counted: true, open: true, done: 0, parked: 0 };
 		this.#segments.push(segment);
 		return segment;
 	}
@@ -205,14 +263,22 @@ export class Spool {
 			for (const segment of this.#segments.filter((other) => other.severity === severity)) {
 				if (bytes <= this.#maxBytes) return dropped;
 				if (segment === this.#reading?.segment) continue;
+				const events = this.#count(segment);
+				// What goes has to be counted, and what cannot be read now cannot be.
+				if (events === undefined) continue;
 				bytes -= segment.bytes;
-				dropped[severity] += segment.counted ? segment.events : this.#count(segment);
+				dropped[severity] += events;
 				this.#segments = this.#segments.filter((other) => other !== segment);
 				rmSync(join(this.#folder, segment.name), { force: true });
 			}
 		}
 		return dropped;
 	}
+}
+
+/** @param {unknown} error whether somebody has removed the file */
+function isMissing(error) {
+	return /** @type {NodeJS.ErrnoException} */ (error)?.code === 'ENOENT';
 }
 
 /** @param {string} text @returns {Sealed[]} */

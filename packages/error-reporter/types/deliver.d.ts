@@ -23,6 +23,11 @@ export type Delivery = {
      */
     held: Sealed[];
     /**
+     * whether everything is held because it, or the reporter's rights, are
+     * suspected: other events may be stored, and would tell which of the two it is
+     */
+    suspected: boolean;
+    /**
      * the last one
      */
     answer: Answer;

@@ -13,6 +13,11 @@ export function toCaptured(error: unknown, options: CaptureOptions, defaults: {
     context: Record<string, unknown>;
 }, now: number): Captured;
 /**
+ * Lets go of the error, which may hold on to requests, answers and buffers, and keeps its stack.
+ * @param {Captured} event
+ */
+export function detach(event: Captured): void;
+/**
  * Runs in the background: masks, bounds and writes the row as it is sent and spooled.
  * @param {Captured} event
  * @returns {Sealed}
@@ -98,9 +103,10 @@ export type Captured = {
     message: string;
     metadata: Record<string, any>;
     /**
-     * kept for its stack, which is only made when it is asked for
+     * until its stack is read, which costs more than a caller should wait for
      */
     error: unknown;
+    stack: string;
 };
 export type Sealed = {
     id: string;

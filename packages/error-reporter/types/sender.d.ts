@@ -41,7 +41,6 @@ export type SenderOptions = {
     batchDelayMs: number;
     minBackoffMs: number;
     maxBackoffMs: number;
-    now: () => number;
     dropReport: (counts: Record<Severity, number>) => Captured;
     log: (message: string, fields: Record<string, unknown>) => void;
     /**

@@ -9,6 +9,11 @@ export function snapshot(value: unknown): {
     characters: number;
 };
 /**
+ * A slice holds on to the whole text, which may be of megabytes; its own copy does not.
+ * @param {string} slice
+ */
+export function detached(slice: string): string;
+/**
  * Cut before masking, half a secret would no longer be recognised as one. So the cut is made where a
  * word ends, and a text without words is not kept at all.
  * @param {string} value

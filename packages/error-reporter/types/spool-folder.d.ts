@@ -12,6 +12,7 @@ export function touchFolder(folder: string, now: number): void;
  * @param {string} base
  * @param {string} own
  * @param {number} now
- * @returns {string[]} folders of others, now inside the own one
+ * @returns {string[]} folders of others, now inside the own one; also those that an earlier attempt
+ *   could not empty
  */
 export function takeAbandoned(base: string, own: string, now: number): string[];

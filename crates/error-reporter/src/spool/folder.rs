@@ -51,23 +51,31 @@ pub(super) fn touch(folder: &Path, now: DateTime<Utc>) {
     }
 }
 
-/// Folders of others that are gone, now inside the own one.
+/// What the folders begin with that were taken over, inside the one of their new owner.
+const TAKEN: &str = "taken~";
+
+/// Folders of others that are gone, now inside the own one; also those that an earlier attempt could
+/// not empty.
 pub(super) fn take_abandoned(
     base: &Path,
     own: &Path,
     now: DateTime<Utc>,
 ) -> io::Result<Vec<PathBuf>> {
-    let mut taken = Vec::new();
     for entry in fs::read_dir(base)? {
         let Ok(entry) = entry else { continue };
         let (folder, name) = (entry.path(), entry.file_name());
         if folder == own || !is_abandoned(&name.to_string_lossy(), &folder, now) {
             continue;
         }
-        let target = own.join(format!("taken~{}", Uuid::new_v4().simple()));
+        let target = own.join(format!("{TAKEN}{}", Uuid::new_v4().simple()));
         // Where it fails, another process was quicker.
-        if fs::rename(&folder, &target).is_ok() {
-            taken.push(target);
+        fs::rename(&folder, &target).ok();
+    }
+    let mut taken = Vec::new();
+    for entry in fs::read_dir(own)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(TAKEN) {
+            taken.push(entry.path());
         }
     }
     Ok(taken)

@@ -7,15 +7,20 @@
 //! or a segment that is sent again, which its events' ids make harmless.
 
 mod folder;
+#[cfg(test)]
+mod tests;
 
 use std::{
+    cmp::Reverse,
     collections::VecDeque,
     fs::{self, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::Deserialize;
+use tokio::{task::spawn_blocking, time::sleep};
 use uuid::Uuid;
 
 use crate::{
@@ -34,6 +39,11 @@ struct Segment {
     counted: bool,
     /// Whether it may still be appended to.
     open: bool,
+    /// How many of its first events are dealt with.
+    done: usize,
+    /// Above 0 where it could not be delivered for a reason of its own: all others go first, then
+    /// that which has waited longest.
+    parked: u64,
 }
 
 #[derive(Debug)]
@@ -45,6 +55,7 @@ pub(crate) struct Spool {
     /// Oldest first.
     segments: Vec<Segment>,
     numbers: u64,
+    parkings: u64,
     /// What is left of the segment that is being delivered, and its number.
     reading: Option<(u64, VecDeque<Sealed>)>,
 }
@@ -60,6 +71,7 @@ impl Spool {
             segment_bytes,
             segments: Vec::new(),
             numbers: 0,
+            parkings: 0,
             reading: None,
         }
     }
@@ -70,6 +82,11 @@ impl Spool {
 
     pub(crate) fn bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.bytes).sum()
+    }
+
+    /// Where this process keeps its events.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Says that the folder is in use, and takes over what processes that are gone have left.
@@ -85,8 +102,8 @@ impl Spool {
     }
 
     fn adopt_folder(&mut self, taken: &Path) -> io::Result<()> {
-        let mut paths: Vec<_> =
-            fs::read_dir(taken)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        let mut paths =
+            fs::read_dir(taken)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
         paths.sort();
         for path in paths {
             // A process that died while it was taking over has such folders inside its own.
@@ -139,7 +156,12 @@ impl Spool {
     }
 
     /// The worst first, and the oldest of those; empty only where nothing is kept.
-    pub(crate) fn peek(&mut self, max_items: usize, max_bytes: usize) -> Vec<Sealed> {
+    ///
+    /// # Errors
+    /// Where there are segments, and none of them can be read now. They are kept.
+    pub(crate) fn peek(&mut self, max_items: usize, max_bytes: usize) -> io::Result<Vec<Sealed>> {
+        let mut tries = self.segments.len();
+        let mut failure = None;
         loop {
             if let Some((_, events)) = &self.reading {
                 if events.is_empty() {
@@ -152,37 +174,71 @@ impl Spool {
                     *index == 0 || bytes <= max_bytes
                 };
                 let batch = events.iter().take(max_items).enumerate().take_while(fits);
-                return batch.map(|(_, event)| event.clone()).collect();
+                return Ok(batch.map(|(_, event)| event.clone()).collect());
             }
-            let worst = self.segments.iter().map(|segment| segment.severity).max();
-            let next = self.segments.iter_mut().find(|segment| Some(segment.severity) == worst);
-            let Some(segment) = next else { return Vec::new() };
+            let order = |segment: &&mut Segment| (segment.parked, Reverse(segment.severity));
+            // Of equals the first is the minimum, which is the oldest.
+            let next = self.segments.iter_mut().min_by_key(order);
+            let Some(segment) = next.filter(|_| tries > 0) else {
+                return failure.map_or(Ok(Vec::new()), Err);
+            };
             segment.open = false;
-            let (number, severity) = (segment.number, segment.severity);
-            let events = read(&self.path(number, severity));
-            if let Some(segment) = self.segment(number) {
-                (segment.events, segment.counted) = (events.len(), true);
+            let (number, severity, done) = (segment.number, segment.severity, segment.done);
+            match read(&self.path(number, severity)) {
+                Ok(mut events) => {
+                    events.drain(..done.min(events.len()));
+                    if let Some(segment) = self.segment(number) {
+                        (segment.events, segment.counted) = (events.len(), true);
+                    }
+                    self.reading = Some((number, events));
+                }
+                // A disk that cannot be read now holds everything still.
+                Err(error) => {
+                    tries -= 1;
+                    self.park_segment(number);
+                    failure = Some(error);
+                }
             }
-            self.reading = Some((number, events));
+        }
+    }
+
+    /// What `peek` returned may be at fault: everything else goes first from now on.
+    ///
+    /// Returns whether there is anything else.
+    pub(crate) fn park(&mut self) -> bool {
+        if let Some((number, _)) = self.reading.take() {
+            self.park_segment(number);
+        }
+        self.segments.iter().any(|segment| segment.parked == 0)
+    }
+
+    fn park_segment(&mut self, number: u64) {
+        self.parkings += 1;
+        let parked = self.parkings;
+        if let Some(segment) = self.segment(number) {
+            segment.parked = parked;
         }
     }
 
     /// The first `count` of those that `peek` returned are dealt with.
     pub(crate) fn done(&mut self, count: usize) {
         let Some((number, events)) = &mut self.reading else { return };
-        events.drain(..count.min(events.len()));
+        let count = count.min(events.len());
+        events.drain(..count);
         let (number, left) = (*number, events.len());
         if left == 0 {
             self.finish();
         } else if let Some(segment) = self.segment(number) {
             segment.events = left;
+            segment.done += count;
         }
     }
 
-    /// Leaves nothing behind where nothing is kept.
+    /// Leaves nothing behind where nothing is kept; what another process left and could not be taken
+    /// over yet is kept.
     pub(crate) fn remove_if_empty(&self) {
         if self.segments.is_empty() {
-            fs::remove_dir_all(&self.folder).ok();
+            fs::remove_dir(&self.folder).ok();
         }
     }
 
@@ -225,6 +281,8 @@ impl Spool {
             events: 0,
             counted: true,
             open: true,
+            done: 0,
+            parked: 0,
         });
         number
     }
@@ -232,16 +290,21 @@ impl Spool {
     /// The oldest of the least severe goes first, but not what is being sent.
     fn shrink(&mut self) -> [u64; 3] {
         let mut dropped = [0; 3];
-        let reading = self.reading.as_ref().map(|(number, _)| *number);
+        let mut spared: Vec<_> = self.reading.iter().map(|(number, _)| *number).collect();
         while self.bytes() > self.max_bytes {
-            let victims = self.segments.iter().filter(|segment| Some(segment.number) != reading);
+            let victims = self.segments.iter().filter(|other| !spared.contains(&other.number));
             // Of equals the first is the minimum, which is the oldest.
             let Some(victim) = victims.min_by_key(|segment| segment.severity) else { break };
             let (number, severity) = (victim.number, victim.severity);
-            let events = if victim.counted {
-                victim.events
+            let counted = if victim.counted {
+                Ok(victim.events)
             } else {
-                read(&self.path(number, severity)).len()
+                read(&self.path(number, severity)).map(|events| events.len())
+            };
+            // What goes has to be counted, and what cannot be read now cannot be.
+            let Ok(events) = counted else {
+                spared.push(number);
+                continue;
             };
             if let Some(count) = dropped.get_mut(severity as usize) {
                 *count += events as u64;
@@ -249,6 +312,16 @@ impl Spool {
             self.remove(number);
         }
         dropped
+    }
+}
+
+/// Says that a folder is in use, also while its owner waits: one that nobody touches is taken over.
+/// Never ends.
+pub(crate) async fn keep_touched(folder: &Path, every: Duration) {
+    loop {
+        sleep(every).await;
+        let folder = folder.to_owned();
+        spawn_blocking(move || folder::touch(&folder, clock::now())).await.ok();
     }
 }
 
@@ -263,20 +336,25 @@ fn write(path: &Path, text: &[u8]) -> io::Result<()> {
     file.sync_data()
 }
 
-fn read(path: &Path) -> VecDeque<Sealed> {
+/// The events of a file; none where somebody has removed it.
+fn read(path: &Path) -> io::Result<VecDeque<Sealed>> {
     #[derive(Deserialize)]
     struct Row {
         error_id: Uuid,
         severity: Severity,
     }
-    let text = fs::read(path).unwrap_or_default();
+    let text = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(VecDeque::new()),
+        read => read?,
+    };
     let lines = text.split(|byte| *byte == b'\n');
-    lines
+    let events = lines
         .filter_map(|line| {
             // What cannot be read is the line during which the process or the machine went down.
             let row: Row = serde_json::from_slice(line).ok()?;
             let line = std::str::from_utf8(line).ok()?.into();
             Some(Sealed { id: row.error_id, severity: row.severity, line })
         })
-        .collect()
+        .collect();
+    Ok(events)
 }

@@ -1,8 +1,18 @@
 //! Processes that end: what they leave on disk, and who delivers it.
 
-use std::{fs, io::Write, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    io::Write,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use error_reporter::{Context, Reporter, Severity};
+use error_reporter::{Context, Reporter, Severity, Token};
+use futures_util::FutureExt;
 
 use crate::support::{
     Folder, boom, options,
@@ -218,4 +228,84 @@ async fn the_spool_keeps_to_its_bound_and_the_least_severe_goes_first() {
         .map(|count| count.as_u64().unwrap())
         .sum();
     assert_eq!(reported, dropped, "what was dropped was said");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_the_disk_does_not_give_back_is_kept_and_everything_else_goes_on() {
+    let server = Postgrest::start().await;
+    let folder = Folder::new();
+    let host = hostname::get().unwrap().to_string_lossy().into_owned();
+    let theirs = folder.0.join(format!("{host}~4194399~1763800000000~0a1b2c3d"));
+    fs::create_dir_all(&theirs).unwrap();
+    // Reading there fails with EIO.
+    std::os::unix::fs::symlink("/proc/self/mem", theirs.join("000000000001-high.ndjson")).unwrap();
+    let mut options = options(&server);
+    options.spool_dir = Some(folder.0.clone());
+    let reporter = Reporter::start(options).unwrap();
+    until("the folder to be taken over", || reporter.stats().pending == 1).await;
+    for number in 0..3 {
+        reporter.capture(&boom(format!("event {number}")), Context::new());
+        until("what is new", || server.count() == number + 1).await;
+    }
+    until("only that to be left", || reporter.stats().pending == 1).await;
+    let unreadable = folder.files().remove(0);
+    let row = serde_json::json!({
+        "error_id": "0190b0a0-0000-7000-8000-000000000001", "timestamp": "2026-11-22T10:00:00.000Z",
+        "source": "worker", "error_type": "system.unknown", "severity": "high", "workflow_id": null,
+        "project_id": null, "message": "x", "metadata": {},
+    });
+    let repaired = unreadable.with_extension("repaired");
+    fs::write(&repaired, format!("{row}\n")).unwrap();
+    fs::rename(&repaired, &unreadable).unwrap();
+    until("what was kept", || server.count() == 4).await;
+    assert!(reporter.close(SOON).await.delivered);
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0, "nothing is left behind");
+}
+
+#[tokio::test]
+async fn a_save_that_fails_during_a_request_loses_nothing() {
+    let server = Postgrest::start().await;
+    server.with(|state| state.fault = Some(Fault::Hang));
+    let folder = Folder::new();
+    let file = folder.0.join("a file where the folder should be");
+    fs::write(&file, "").unwrap();
+    let mut options = options(&server);
+    options.spool_dir = Some(file);
+    options.timeout = Duration::from_millis(300);
+    let reporter = Reporter::start(options).unwrap();
+    for number in 0..8 {
+        reporter.capture(&boom(format!("event {number}")), Context::new());
+        if number == 2 {
+            until("the request", || server.with(|state| state.requests.len()) == 1).await;
+        }
+    }
+    reporter.save_now();
+    server.with(|state| state.fault = None);
+    assert!(reporter.flush(SOON).await.delivered);
+    assert_eq!(server.count(), 8);
+    assert_eq!(reporter.stats().delivered, 8);
+}
+
+#[tokio::test]
+async fn a_panic_in_the_background_ends_one_round_and_not_the_reporting() {
+    let server = Postgrest::start().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let mut options = options(&server);
+    options.token = Token::Ask({
+        let asked = Arc::clone(&asked);
+        Arc::new(move |_| {
+            let before = asked.fetch_add(1, Ordering::AcqRel);
+            async move {
+                assert!(before > 1, "no token yet");
+                Ok("a-token".into())
+            }
+            .boxed()
+        })
+    });
+    let reporter = Reporter::start(options).unwrap();
+    reporter.capture(&boom("x"), Context::new());
+    until("the row", || server.count() == 1).await;
+    assert_eq!(asked.load(Ordering::Acquire), 3);
+    assert!(reporter.close(SOON).await.delivered);
 }

@@ -1,8 +1,8 @@
 //! Both reporters against the real schema, through the local REST server.
 
-use std::{process::Stdio, time::Duration};
+use std::{path::PathBuf, process::Stdio, sync::atomic::Ordering, time::Duration};
 
-use error_reporter::{Context, Flushed, Options, Reporter, Source};
+use error_reporter::{Context, Flushed, Options, Reporter};
 use serde_json::Value;
 use sqlx::{PgConnection, Row};
 use tokio::{
@@ -14,13 +14,15 @@ use uuid::Uuid;
 
 use crate::support::{
     Folder, boom,
-    database::{Database, RestServer, repository, token},
+    database::{Database, repository, token},
+    front::Front,
 };
 
 const ALL: Flushed = Flushed { delivered: true, pending: 0 };
-const EVENTS: usize = 10_000;
 /// How long the server is away.
 const AWAY: Duration = Duration::from_secs(5);
+/// Answers that are lost after the rows were stored, before and after that.
+const LOST: usize = 3;
 
 async fn count(connection: &mut PgConnection, like: &'static str) -> (i64, i64) {
     let query = "select count(*), count(distinct metadata ->> 'i') from error_metrics where message like $1";
@@ -28,69 +30,73 @@ async fn count(connection: &mut PgConnection, like: &'static str) -> (i64, i64) 
     (row.get(0), row.get(1))
 }
 
-/// Waits until the first rows are there, then takes the server away for a while.
-async fn interrupt(database: &Database, server: RestServer, like: &'static str) -> RestServer {
+/// Once the first rows are there, loses answers, takes the server away for a while in the middle of
+/// whatever it does, and loses answers again.
+async fn interrupt(database: &Database, front: &mut Front, like: &'static str) {
     let mut connection = database.connect().await;
+    front.lose(LOST);
     while count(&mut connection, like).await.0 < 1000 {
         sleep(Duration::from_millis(20)).await;
     }
-    let port = server.port;
-    server.stop().await;
+    front.cut().await;
     sleep(AWAY).await;
-    database.serve(port).await
+    front.lose(LOST);
+    front.open().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn both_reporters_lose_nothing_and_double_nothing_while_the_server_is_away() {
+/// The example beside the test's own binary. `cargo test` puts it there, unless it was told which
+/// targets to build; then it is built now.
+async fn rust_example() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let path = own.parent().unwrap().with_file_name("examples").join("ten_thousand");
+    if !path.exists() {
+        let arguments = ["build", "--quiet", "-p", "error-reporter", "--example", "ten_thousand"];
+        let built = Command::new(env!("CARGO")).args(arguments).status().await.unwrap();
+        assert!(built.success() && path.exists(), "cargo {arguments:?}: no {}", path.display());
+    }
+    path
+}
+
+async fn captures_ten_thousand(mut program: Command, like: &'static str, max_mib: u64) {
     let database = Database::start().await;
     let server = database.serve(0).await;
-    let url = server.url();
-
+    let mut front = Front::start(server.port).await;
     let folder = Folder::new();
-    let mut options = Options::new(url.parse().unwrap(), token(None).as_str());
-    options.defaults.source = Source::Worker;
-    options.spool_dir = Some(folder.0.clone());
-    options.max_queue_events = 2000;
-    options.max_backoff = Duration::from_secs(1);
-    let reporter = Reporter::start(options).unwrap();
-    let produce = async {
-        for number in 0..EVENTS {
-            let filler = "x".repeat(500);
-            let context = Context::new().with("i", number).with("filler", filler);
-            reporter.capture(&boom(format!("rust event {number}")), context);
-            if number % 20 == 0 {
-                sleep(Duration::from_millis(10)).await;
-            }
-        }
-        reporter.close(Duration::from_secs(60)).await
-    };
-    let (flushed, server) = tokio::join!(produce, interrupt(&database, server, "rust event %"));
-    assert_eq!(flushed, ALL, "{:?}", reporter.stats());
-    let mut connection = database.connect().await;
-    assert_eq!(count(&mut connection, "rust event %").await, (10_000, 10_000));
-    assert_eq!(folder.lines(), 0);
-
-    let folder = Folder::new();
-    let mut node = Command::new("node")
-        .arg(repository().join("packages/error-reporter/examples/ten-thousand.mjs"))
-        .env("SUPABASE_URL", &url)
+    let mut child = program
+        .env("SUPABASE_URL", front.url())
         .env("ERROR_REPORTER_TOKEN", token(None))
         .env("ERROR_REPORTER_SPOOL", &folder.0)
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .expect("Node is installed");
-    let mut output = BufReader::new(node.stdout.take().unwrap()).lines();
-    let (line, server) =
-        tokio::join!(output.next_line(), interrupt(&database, server, "node event %"));
+        .expect("it can be started");
+    let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (line, ()) = tokio::join!(output.next_line(), interrupt(&database, &mut front, like));
     let result: Value = serde_json::from_str(&line.unwrap().expect("a line of result")).unwrap();
-    assert!(node.wait().await.unwrap().success());
+    assert!(child.wait().await.unwrap().success());
     assert_eq!(result["all"], true, "{result}");
-    assert_eq!(count(&mut connection, "node event %").await, (10_000, 10_000));
-    let memory = result["max_rss_mib"].as_f64().unwrap();
-    assert!(memory < 220.0, "{memory} MiB");
-    println!("Node's largest resident size: {memory} MiB");
+    assert_eq!(result["dropped"], 0, "{result}");
+    let mut connection = database.connect().await;
+    assert_eq!(count(&mut connection, like).await, (10_000, 10_000));
+    assert_eq!(folder.lines(), 0);
+    assert_eq!(front.lost.load(Ordering::Acquire), 2 * LOST, "answers were lost");
+    let memory = result["max_rss_mib"].as_u64().unwrap();
+    println!("largest resident size: {memory} MiB");
+    assert!(memory < max_mib, "{memory} MiB");
+    front.cut().await;
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rust_reporter_loses_and_doubles_nothing_while_the_server_fails() {
+    captures_ten_thousand(Command::new(rust_example().await), "rust event %", 100).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_javascript_reporter_loses_and_doubles_nothing_while_the_server_fails() {
+    let mut node = Command::new("node");
+    node.arg(repository().join("packages/error-reporter/examples/ten-thousand.mjs"));
+    captures_ten_thousand(node, "node event %", 220).await;
 }
 
 /// What the reporters send is what the database wants, and what it thinks of it.

@@ -327,3 +327,68 @@ async fn errors_of_sqlx_are_read_by_kind() {
         assert_eq!(classify(&facts, &Default::default()).error_type, expected, "{facts:?}");
     }
 }
+
+#[tokio::test]
+async fn a_field_that_panics_costs_one_event_of_tracing_and_not_all_that_follow() {
+    struct Broken;
+    impl std::fmt::Debug for Broken {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("cannot be shown")
+        }
+    }
+    let server = Postgrest::start().await;
+    let reporter = reporter(&server);
+    let subscriber = tracing_subscriber::registry().with(ErrorLayer::new(reporter.clone()));
+    tracing::subscriber::with_default(subscriber, || {
+        let shown = std::panic::catch_unwind(|| tracing::error!(field = ?Broken, "broken"));
+        assert!(shown.is_err());
+        tracing::error!("after it");
+    });
+    assert_eq!(reporter.flush(SOON).await, ALL);
+    assert_eq!(server.rows()[0]["message"], "after it");
+}
+
+#[tokio::test]
+async fn a_time_that_nobody_means_is_taken_for_now() {
+    let server = Postgrest::start().await;
+    let reporter = reporter(&server);
+    // In the year 20000, in 1969, in 2100.
+    for seconds in [568_971_820_800, -86_400, 4_102_531_200] {
+        let timestamp = chrono::DateTime::from_timestamp_secs(seconds);
+        assert!(timestamp.is_some());
+        reporter.capture(&boom("x"), Context { timestamp, ..Context::new() });
+    }
+    assert_eq!(reporter.flush(SOON).await, ALL);
+    let (before, after) = ("2025", "2100");
+    for row in server.rows() {
+        let timestamp = row["timestamp"].as_str().unwrap();
+        assert!((before..after).contains(&timestamp), "{row}");
+    }
+}
+
+#[tokio::test]
+async fn causes_and_small_values_count_as_memory() {
+    let server = Postgrest::start().await;
+    server.with(|state| state.fault = Some(Fault::Hang));
+    let with_causes = || {
+        let mut facts = ErrorFacts::of_message("X", "x");
+        facts.causes = vec![ErrorFacts::of_message("Y", &"word ".repeat(1600)); 5];
+        (facts, Context::new())
+    };
+    let with_values = || {
+        let values: Value = (0..1000).map(|n| (n.to_string(), Value::from(n))).collect();
+        (ErrorFacts::of_message("X", "x"), Context::new().with("values", values))
+    };
+    for event in [with_causes as fn() -> (ErrorFacts, Context), with_values] {
+        let mut options = options(&server);
+        options.max_queue_bytes = 1 << 20;
+        options.batch_delay = Duration::from_secs(60);
+        let reporter = Reporter::start(options).unwrap();
+        for _ in 0..100 {
+            let (facts, context) = event();
+            reporter.capture_facts(facts, context);
+        }
+        let waiting = reporter.stats().pending;
+        assert!((5..=30).contains(&waiting), "{waiting} of about 40 KiB each");
+    }
+}

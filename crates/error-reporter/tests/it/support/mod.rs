@@ -3,6 +3,7 @@
 //! Tests hand in faults and rules, and read the rows that arrived.
 
 pub mod database;
+pub mod front;
 pub mod postgrest;
 
 use std::{path::PathBuf, time::Duration};
