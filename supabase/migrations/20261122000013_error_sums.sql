@@ -58,6 +58,8 @@ comment on column error_tracking.group_days.count is 'Number of errors.';
 
 select error_tracking.protect('error_tracking.rate_sums', 'viewer');
 select error_tracking.protect('error_tracking.group_days', 'viewer');
+-- Only the triggers below write them.
+revoke insert, update, delete on error_tracking.rate_sums, error_tracking.group_days from service_role;
 
 -- Following the hours ------------------------------------------------------------------------------
 
