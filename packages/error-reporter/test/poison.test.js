@@ -32,14 +32,17 @@ test('events that are refused alone block nothing, and are given up when others 
 				reporter.capture(new Error('bad'), { severity: 'high', metadata: { bad: true } });
 				await until('the refusal', () => server.requests.length > seen);
 			}
-			for (let i = 0; i < 3; i++) {
+			// An internal error is suspected only when it comes again and again. Where the good ones are
+			// stored before that, the bad ones are kept until another is.
+			let good = 0;
+			while (good < 3 || !(await reporter.flush(500)).delivered) {
+				assert.ok(good < 10, `${about}: ${JSON.stringify(reporter.stats())}`);
 				const seen = server.rows.size;
-				reporter.capture(new Error(`good ${i}`), { severity: 'low' });
+				reporter.capture(new Error(`good ${good++}`), { severity: 'low' });
 				await until(about, () => server.rows.size > seen);
 			}
-			assert.deepEqual(await reporter.flush(8000), ALL, about);
 			assert.equal(reporter.stats().refused, bad, about);
-			assert.equal(server.rows.size, 3 + Number(storedBefore), about);
+			assert.equal(server.rows.size, good + Number(storedBefore), about);
 		}
 	}
 });

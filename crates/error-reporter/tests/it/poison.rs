@@ -92,15 +92,19 @@ async fn events_that_are_refused_alone_block_nothing_and_are_given_up_when_other
                 reporter.capture(&boom("bad"), context);
                 until("the refusal", || server.with(|state| state.requests.len()) > seen).await;
             }
-            for number in 0..3 {
+            // An internal error is suspected only when it comes again and again. Where the good ones
+            // are stored before that, the bad ones are kept until another is.
+            let mut good = 0;
+            while good < 3 || reporter.flush(Duration::from_millis(500)).await != ALL {
+                assert!(good < 10, "{about}: {:?}", reporter.stats());
                 let seen = server.count();
                 let context = Context::new().severity(Severity::Low);
-                reporter.capture(&boom(format!("good {number}")), context);
+                reporter.capture(&boom(format!("good {good}")), context);
                 until(&about, || server.count() > seen).await;
+                good += 1;
             }
-            assert_eq!(reporter.flush(SOON).await, ALL, "{about}");
             assert_eq!(reporter.stats().refused, bad, "{about}");
-            assert_eq!(server.count(), 3 + usize::from(stored_before), "{about}");
+            assert_eq!(server.count(), good + usize::from(stored_before), "{about}");
             assert_eq!(folder.lines(), 0, "{about}");
         }
     }
