@@ -31,10 +31,13 @@ export function maskingOfMigration() {
 	};
 }
 
-/** The elements of a Postgres array of plain words. */
+/** The elements of a Postgres array of words. */
 /** @param {string} literal */
 function wordsOf(literal) {
-	return [...literal.slice(1, -1).matchAll(/"([^"]*)"|([^,]+)/g)].map((word) => word[1] ?? word[2]);
+	const words = [...literal.slice(1, -1).matchAll(/"([^"]*)"|([^,]+)/g)].map((word) => word[1] ?? word[2]);
+	// To the database they are parts of a `like`. The reporters look for plain text, and whatever holds
+	// all of `://%@` holds its last part.
+	return words.map((word) => word.split('%').at(-1) ?? word);
 }
 
 /** @param {string} a @param {string} b */
