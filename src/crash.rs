@@ -155,6 +155,9 @@ mod armed {
         }
         // Only once: a process that goes on goes on for good.
         armed.passes.store(u32::MAX, Ordering::Release);
+        // What others have begun comes to its end: what a stop finds on its way to the network is
+        // sent when the process goes on, and nobody can call it back.
+        std::thread::sleep(Duration::from_millis(300));
         eprintln!("stop point {} reached", point.as_str());
         let stop = format!("kill -STOP {}", std::process::id());
         if let Err(error) = Command::new("sh").arg("-c").arg(stop).status() {

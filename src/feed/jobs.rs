@@ -38,7 +38,8 @@ pub(super) type HistoryResult = Result<(Vec<ErrorEvent>, Option<i64>), StoreErro
 pub(super) struct Asked {
     /// [`Ledger::observed`](super::ledger::Ledger::observed) at that time.
     pub observed: i64,
-    /// [`Ledger::highest_accounted`](super::ledger::Ledger::highest_accounted) at that time.
+    /// [`Ledger::highest_accounted`](super::ledger::Ledger::highest_accounted) at that time, or the
+    /// checkpoint's where that is higher.
     pub accounted: i64,
     /// Whether it asked for the first holes, beginning a pass over all of them.
     pub first: bool,

@@ -65,7 +65,10 @@ pub(super) struct Reads {
     pass_began: Option<Timestamp>,
     /// Which life of the server the last read was answered in.
     server_started: Option<Timestamp>,
-    /// The sequence was found at this value, behind the ledger.
+    /// The highest number that the checkpoint accounts for, as it was last read. A standby may not
+    /// have come so far itself, and must notice all the same that the sequence is behind it.
+    pub checkpointed: i64,
+    /// The sequence was found at this value, behind the ledger or the checkpoint.
     pub behind: Option<i64>,
 }
 
@@ -83,6 +86,7 @@ impl Reads {
             from: 0,
             pass_began: None,
             server_started: None,
+            checkpointed: 0,
             behind: None,
         }
     }
@@ -127,7 +131,8 @@ impl Feed {
         let first = self.reads.from == 0;
         let (wanted, more) = self.wanted();
         let (last, wide) = (more == More::No, more == More::Numbers);
-        let (observed, accounted) = (self.ledger.observed(), self.ledger.highest_accounted());
+        let observed = self.ledger.observed();
+        let accounted = self.ledger.highest_accounted().max(self.reads.checkpointed);
         let asked = Asked { observed, accounted, first, last, wide, at: self.clock.now() };
         self.reads.reading = true;
         self.reads.started = Some(now);

@@ -97,6 +97,7 @@ impl Feed {
         };
         self.saves.failures = 0;
         self.succeeds("checkpoint");
+        self.reads.checkpointed = checkpoint.accounted.end().map_or(0, |end| end - 1);
         self.saves.follow_at = now + FOLLOW_EVERY;
         if let Some(last_drawn) = self.reads.behind {
             self.settle_behind(&checkpoint, last_drawn, cancel).await;
