@@ -102,9 +102,10 @@ select i.incident_id, i.project_id, e.at, e.kind, 'warning', 60, 50
 update error_tracking.checkpoint set accounted = int8multirange(int8range(1, $ROWS + 1));
 select setval('error_tracking.error_metrics_seq', $ROWS);
 -- The two who ask; `make bench-page` signs in as the first.
-insert into auth.users (id, aud, role, email, encrypted_password, email_confirmed_at, raw_app_meta_data, raw_user_meta_data)
-select md5(name)::uuid, 'authenticated', 'authenticated', name || '@example.com',
-       extensions.crypt('meshhook-demo', extensions.gen_salt('bf', 6)), now(), '{}', '{}'
+insert into auth.users (instance_id, id, aud, role, email, encrypted_password, email_confirmed_at, created_at, updated_at,
+  raw_app_meta_data, raw_user_meta_data)
+select '00000000-0000-0000-0000-000000000000', md5(name)::uuid, 'authenticated', 'authenticated', name || '@example.com',
+       extensions.crypt('meshhook-demo', extensions.gen_salt('bf', 6)), now(), now(), now(), '{}', '{}'
   from (values ('admin'), ('viewer')) u (name);
 insert into public.error_access (user_id, project_id, role) values (md5('admin')::uuid, null, 'admin');
 insert into public.error_access (user_id, project_id, role) values (md5('viewer')::uuid, md5('project 1')::uuid, 'viewer');

@@ -6,8 +6,9 @@ begin;
 alter role error_daemon password 'e2e';
 
 -- Somebody who has signed up, and whom nobody has given a role.
-insert into auth.users (id, aud, role, email, encrypted_password, email_confirmed_at, raw_app_meta_data, raw_user_meta_data)
-select '0e000000-0000-4000-8000-000000000007', aud, role, 'nora@example.com', encrypted_password, now(), raw_app_meta_data, '{}'
+insert into auth.users (instance_id, id, aud, role, email, encrypted_password, email_confirmed_at, created_at, updated_at,
+  raw_app_meta_data, raw_user_meta_data)
+select instance_id, '0e000000-0000-4000-8000-000000000007', aud, role, 'nora@example.com', encrypted_password, now(), now(), now(), raw_app_meta_data, '{}'
   from auth.users where email = 'vera@example.com';
 
 insert into public.workflow_runs (project_id, workflow_id, status, started_at)
