@@ -1,5 +1,7 @@
 //! The outbox: messages that wait to be sent, and what came of each attempt.
 
+mod given;
+
 use std::time::Duration;
 
 use serde::Serialize;
@@ -7,6 +9,7 @@ use serde_json::Value;
 use sqlx::{FromRow as _, Row as _};
 use uuid::Uuid;
 
+use self::given::Given;
 use super::{
     Db, Fence, Link, StoreError,
     channels::ChannelRow,
@@ -366,36 +369,4 @@ async fn breaks(
 
 fn encode(error: serde_json::Error) -> sqlx::Error {
     sqlx::Error::Encode(error.into())
-}
-
-/// One element of the record's `$2`.
-#[derive(Serialize)]
-struct Given<'a> {
-    notification_id: Uuid,
-    attempt: i32,
-    state: &'static str,
-    wait_micros: i64,
-    entry: &'a Value,
-    last_error: Option<&'a str>,
-    receipt: Option<&'a str>,
-}
-
-impl<'a> Given<'a> {
-    fn of(completion: &'a Completion) -> Self {
-        let (state, wait_micros) = match completion.fate {
-            Fate::Sent => ("sent", 0),
-            Fate::Waiting(wait) => ("waiting", wait.micros()),
-            Fate::Dead => ("dead", 0),
-            Fate::Dropped => ("dropped", 0),
-        };
-        Self {
-            notification_id: completion.claim.notification_id,
-            attempt: completion.claim.attempt,
-            state,
-            wait_micros,
-            entry: &completion.entry,
-            last_error: completion.last_error.as_deref(),
-            receipt: completion.receipt.as_deref(),
-        }
-    }
 }

@@ -3,6 +3,7 @@
 //! Everything goes in through `Engine::step` or `batch::evaluate`, and is judged by what comes out.
 
 mod books;
+mod levels;
 mod lively;
 mod properties;
 mod rule_changes;
