@@ -125,6 +125,8 @@ async fn fill(cluster: &Cluster, rows: i64, from: Timestamp) {
         .replace("$FROM", &format!("to_timestamp({})", from.micros() / 1_000_000));
     let mut admin =
         PgConnection::connect(&cluster.admin_url(DATABASE)).await.expect("a connection");
+    let login = format!("alter role error_daemon login password '{}'", cluster.password());
+    raw_sql(AssertSqlSafe(login)).execute(&mut admin).await.expect("a password");
     raw_sql(AssertSqlSafe(script)).execute(&mut admin).await.expect("rows");
     // Outside a transaction, as vacuum must be.
     raw_sql("vacuum analyze").execute(&mut admin).await.expect("vacuum");

@@ -2,7 +2,8 @@
 -- errors ever, so these are counted too; where $3 is true, only groups that began within that time are
 -- compared, which costs no more than that time's errors. Groups that began before $4, whose first errors
 -- may be deleted, are left out. As in the comparison of minutes, only errors
--- that the checkpoint says are counted are expected.
+-- that the checkpoint says are counted are expected. Where a fifth of all errors and more are of these
+-- groups, the table is read once from end to end, because an index would lead back and forth through it.
 with wanted as materialized (
   select m.project_id, m.fingerprint
     from public.error_metrics m
@@ -18,13 +19,26 @@ with wanted as materialized (
     left join public.error_groups g
       on g.fingerprint = w.fingerprint and g.project_id is not distinct from w.project_id
    where (not $3 or g.first_seen >= $1) and (g.first_seen >= $4) is not false
+), size as materialized (
+  select coalesce(sum(c.found), 0) >= 0.2 * greatest(t.reltuples, 0) as most
+    from (select reltuples from pg_class where oid = 'public.error_metrics'::regclass) t
+    left join chosen c on true
+   group by t.reltuples
+), all_counted as materialized (
+  select m.project_id, m.fingerprint, count(*) as expected
+    from public.error_metrics m
+   where (select most from size) and (not $3 or m."timestamp" >= $1)
+     and m.seq <@ (select k.accounted from error_tracking.checkpoint k)
+   group by 1, 2
 ), compared as materialized (
-  select c.project_id, c.fingerprint, c.found, (
-           select count(*) from public.error_metrics m
-            where m.fingerprint = c.fingerprint and m.project_id is not distinct from c.project_id
-              and (not $3 or m."timestamp" >= $1)
-              and m.seq <@ (select k.accounted from error_tracking.checkpoint k)) as expected
+  select c.project_id, c.fingerprint, c.found, case
+           when (select most from size) then coalesce(a.expected, 0)
+           else (select count(*) from public.error_metrics m
+                  where m.fingerprint = c.fingerprint and m.project_id is not distinct from c.project_id
+                    and (not $3 or m."timestamp" >= $1)
+                    and m.seq <@ (select k.accounted from error_tracking.checkpoint k)) end as expected
     from chosen c
+    left join all_counted a on a.fingerprint = c.fingerprint and a.project_id is not distinct from c.project_id
 ), total as (
   select coalesce(sum(expected), 0)::bigint as expected,
          coalesce(sum(abs(expected - found)), 0)::bigint as difference

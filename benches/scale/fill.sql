@@ -79,9 +79,10 @@ select e.project_id, e.fingerprint, min(e.message), min(e.source), min(e.error_t
 
 insert into public.workflow_runs (id, project_id, workflow_id, status, started_at)
 select gen_random_uuid(), w.project_id, w.id, case when random() < 0.05 then 'failed' else 'succeeded' end,
-       now() - interval '$DAYS days' * random()
+       now() - interval '$DAYS days' * (1 - r / greatest(1, $ROWS / 10)::double precision)
   from generate_series(1, greatest(1, $ROWS / 10)) r
-  join public.workflow_definitions w on w.id = md5('workflow ' || 1 + r % 200)::uuid;
+  join public.workflow_definitions w on w.id = md5('workflow ' || 1 + r % 200)::uuid
+ order by r;
 
 -- Each project has rules, incidents that came and went, and a few that are open.
 insert into public.alert_rules (rule_id, project_id, name, metric, window_seconds, warning, critical, group_by)

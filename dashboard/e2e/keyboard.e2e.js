@@ -2,7 +2,7 @@
 // while somebody types.
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { close, launch, open, visit } from './browser.js';
+import { close, eventually, insertErrors, launch, open, rest, visit } from './browser.js';
 
 beforeAll(launch);
 afterAll(close);
@@ -90,6 +90,82 @@ it('searches and walks through rows; typing is left alone', async () => {
 	expect(await at()).toBe(2);
 	await press(tab.page, 'k');
 	expect(await at()).toBe(1);
+	tab.quiet();
+	await tab.done();
+});
+
+it('takes an incident in hand, gives it back, comments and mutes it without a mouse', async () => {
+	const name = `Keys ${Date.now()}`;
+	const error_type = `execution.keys_${Date.now()}`;
+	const made = await rest('/alert_rules?select=rule_id', {
+		method: 'POST',
+		headers: { prefer: 'return=representation' },
+		body: { name, warning: 1, window_seconds: 600, error_types: [error_type] }
+	});
+	const { rule_id } = made.body[0];
+	await eventually('the tracker has read the rule, and it fires', async () => {
+		await insertErrors(1, { error_type, message: 'by keyboard' });
+		const { body } = await rest(`/alert_incidents?select=incident_id&rule_id=eq.${rule_id}`);
+		return body.length > 0;
+	});
+	const tab = await open('global');
+	const { page } = tab;
+	await visit(page, '/errors/incidents?span=24h');
+	const row = page.getByRole('row').filter({ hasText: name });
+	await row.getByRole('button', { name: 'Acknowledge' }).waitFor();
+	const resolved = page.getByRole('region', { name: 'Resolved incidents' });
+	await resolved.locator('[data-row-link]').first().waitFor();
+	const focused = () => page.evaluate(() => document.activeElement?.textContent ?? '');
+	// All rows one after the other: those of the open incidents, then those of the past.
+	const rows = await page.locator('[data-row-link]').count();
+	for (let n = 0; n < rows; n++) await press(page, 'j');
+	expect(
+		await resolved.evaluate((region) => region.contains(document.activeElement)),
+		await focused()
+	).toBe(true);
+	for (let n = 0; n < rows && !(await focused()).includes(name); n++) await press(page, 'k');
+	expect(await focused()).toContain(name);
+	await press(page, 'e');
+	await row.getByText('has it in hand').waitFor();
+
+	// The list is drawn anew with the answer, and the focus stays on its row.
+	await row.getByRole('link', { name }).focus();
+	await press(page, 'Enter');
+	await page.getByRole('heading', { name, level: 1 }).waitFor();
+	await page.getByText(/took it in hand/).waitFor();
+	await page.getByRole('button', { name: 'Give back' }).waitFor();
+	await press(page, 'e');
+	await page.getByText(/gave it back/).waitFor();
+	await page.getByRole('button', { name: 'Acknowledge' }).waitFor();
+	await press(page, 'm');
+	expect(await page.evaluate(() => document.activeElement?.tagName)).toBe('SELECT');
+	await press(page, 'Tab');
+	await page.keyboard.type('muted by keys: e, m, j');
+	await press(page, 'Enter');
+	await page.getByText('silenced until', { exact: false }).waitFor();
+	expect(page.url()).toContain('/errors/incidents/');
+	await rest(`/alert_rules?rule_id=eq.${rule_id}`, { method: 'DELETE' });
+	tab.quiet();
+	await tab.done();
+});
+
+it("opens an error and a range of one's own by Enter, and closes them by Escape", async () => {
+	const tab = await open('owner');
+	const { page } = tab;
+	await visit(page, '/errors/history?range=24h');
+	for (const [opener, title] of /** @type {const} */ ([
+		[page.locator('[data-row-link]').nth(1), 'Error event'],
+		[page.locator('[aria-haspopup="dialog"]').first(), 'Time range']
+	])) {
+		await opener.focus();
+		await press(page, 'Enter');
+		const dialog = page.getByRole('dialog', { name: title });
+		await dialog.waitFor();
+		expect(await inDialog(page), `${title}: the focus is inside`).toBe(true);
+		await press(page, 'Escape');
+		await dialog.waitFor({ state: 'hidden' });
+		expect(await opener.evaluate((one) => one === document.activeElement), title).toBe(true);
+	}
 	tab.quiet();
 	await tab.done();
 });

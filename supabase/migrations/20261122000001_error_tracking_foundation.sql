@@ -1,4 +1,4 @@
--- Error tracking, part 1 of 6: schemas, roles, and what is needed of MeshHook's own tables.
+-- Error tracking: schemas, roles, and what is needed of MeshHook's own tables.
 -- Each part is one transaction and may be applied again.
 
 begin;

@@ -1,4 +1,4 @@
--- Error tracking, part 2 of 6: masking. Whoever writes an error event, the database masks it.
+-- Error tracking: masking. Whoever writes an error event, the database masks it.
 
 begin;
 

@@ -1,4 +1,4 @@
--- Error tracking, part 3 of 6: the error events, their groups and their rollups.
+-- Error tracking: the error events, their groups and their rollups.
 
 begin;
 

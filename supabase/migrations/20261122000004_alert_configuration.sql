@@ -1,4 +1,4 @@
--- Error tracking, part 4 of 6: rules, channels, silences.
+-- Error tracking: rules, channels, silences.
 
 begin;
 

@@ -1,4 +1,4 @@
--- Error tracking, part 5 of 6: incidents, their time line, notifications.
+-- Error tracking: incidents, their time line, notifications.
 
 begin;
 
@@ -136,40 +136,7 @@ comment on column public.alert_notifications.last_error is 'What went wrong last
 comment on column public.alert_notifications.receipt is 'What the receiver gave to find the message again.';
 comment on column public.alert_notifications.created_at is 'When it was decided.';
 
--- What a responder does to an incident ---------------------------------------------------------------
-
-create or replace function public.acknowledge_incident(incident_id uuid, note text default null, undo boolean default false)
-returns void language plpgsql security definer set search_path = '' as
-$$
-declare
-  incident public.alert_incidents;
-begin
-  select * into incident from public.alert_incidents i where i.incident_id = acknowledge_incident.incident_id for update;
-  if not found or not (
-    error_tracking.role_rank(public.error_role(incident.project_id)) >= error_tracking.role_rank('responder')) then
-    raise exception 'incident_id: there is no such incident, or you are not a responder of its project' using errcode = '42501';
-  end if;
-  if incident.state = 'resolved' then
-    raise exception 'incident_id: the incident is resolved' using errcode = '23514';
-  end if;
-  update public.alert_incidents i
-     set acknowledged_at = case when undo then null else now() end,
-         acknowledged_by = case when undo then null else auth.uid() end,
-         acknowledge_note = case when undo then null else left(note, 1000) end,
-         updated_at = now()
-   where i.incident_id = incident.incident_id;
-  insert into public.alert_incident_events (incident_id, project_id, at, kind, actor, note)
-  values (incident.incident_id, incident.project_id, now(),
-    case when undo then 'unacknowledged' else 'acknowledged' end, auth.uid(), left(note, 1000));
-  update error_tracking.config_version set version = version + 1;
-end $$;
-comment on function public.acknowledge_incident(uuid, text, boolean) is
-  'Takes an open incident in hand, which stops its reminders; or, with undo, gives it back. For responders of its project.';
-
 -- Access ----------------------------------------------------------------------------------------------
-
-revoke all on function public.acknowledge_incident(uuid, text, boolean) from public, anon;
-grant execute on function public.acknowledge_incident(uuid, text, boolean) to authenticated, service_role;
 
 select error_tracking.protect('public.alert_incidents', 'viewer');
 grant select, insert, update, delete on public.alert_incidents to error_daemon;

@@ -1,4 +1,4 @@
--- Error tracking, part 6 of 6: the tracker's own state, and what Realtime publishes.
+-- Error tracking: the tracker's own state, and what Realtime publishes.
 
 begin;
 

@@ -1,4 +1,4 @@
--- Error tracking, part 9: a rule's own texts, Slack by bot token, PagerDuty, news of acknowledgements.
+-- Error tracking: a rule's own texts, Slack by bot token, PagerDuty, news of acknowledgements.
 
 begin;
 

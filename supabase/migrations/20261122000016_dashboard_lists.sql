@@ -109,9 +109,10 @@ begin
     bounds := bounds || format(' and e."timestamp" <= %1$L and (e."timestamp", e.seq) < (%1$L, %2$L)', before_at, coalesce(before_seq, 0));
   end if;
   if as_of is not null then bounds := bounds || format(' and e.seq <= %L', as_of); end if;
-  if coalesce(filters ->> 'fingerprint', '') <> '' then
-    -- One group's errors come in order from an index of their own; project by project, all errors of those
-    -- that never had it would be read in vain.
+  if coalesce(filters ->> 'fingerprint', '') <> ''
+    or (without_project and not filters ? 'project' and coalesce(filters -> 'workflows', '[]') in ('[]', 'null')) then
+    -- One group's errors come in order from an index of their own, and so do everybody's to who sees them
+    -- all; project by project, all errors of those that have none such would be read in vain.
     return query execute format('select e.* from public.error_metrics e where true %s order by e."timestamp" desc, e.seq desc limit %s', bounds, size);
     return;
   end if;
