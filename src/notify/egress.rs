@@ -2,11 +2,13 @@
 
 use std::{
     error::Error as _,
+    fmt, io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
+use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
@@ -77,6 +79,30 @@ impl EgressError {
     }
 }
 
+/// Looks up which addresses a name has now; the next answer may be another.
+pub trait Lookup: fmt::Debug + Send + Sync {
+    /// The addresses of `name`, with `port`.
+    fn addresses<'a>(
+        &'a self,
+        name: &'a str,
+        port: u16,
+    ) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>>;
+}
+
+/// The operating system's own look-up.
+#[derive(Debug)]
+struct SystemLookup;
+
+impl Lookup for SystemLookup {
+    fn addresses<'a>(
+        &'a self,
+        name: &'a str,
+        port: u16,
+    ) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
+        Box::pin(async move { Ok(tokio::net::lookup_host((name, port)).await?.collect()) })
+    }
+}
+
 /// A client that follows no redirect, uses no proxy and connects to checked addresses only.
 #[derive(Clone, Debug)]
 pub struct Egress {
@@ -90,14 +116,22 @@ impl Egress {
     /// # Errors
     /// Where TLS cannot be set up.
     pub fn new(config: EgressConfig) -> Result<Self, EgressError> {
-        let guard = Guard(Arc::new(config));
+        Self::with_lookup(config, Arc::new(SystemLookup))
+    }
+
+    /// The same, with another way to look names up.
+    ///
+    /// # Errors
+    /// Where TLS cannot be set up.
+    pub fn with_lookup(config: EgressConfig, lookup: Arc<dyn Lookup>) -> Result<Self, EgressError> {
+        let guard = Guard { config: Arc::new(config), lookup };
         let client = reqwest::Client::builder()
             .dns_resolver(Arc::new(guard.clone()))
             .redirect(redirect::Policy::none())
             .no_proxy()
-            .https_only(!guard.0.allow_plaintext)
-            .connect_timeout(guard.0.connect_timeout)
-            .timeout(guard.0.total_timeout)
+            .https_only(!guard.config.allow_plaintext)
+            .connect_timeout(guard.config.connect_timeout)
+            .timeout(guard.config.total_timeout)
             .pool_max_idle_per_host(2)
             .user_agent(concat!("meshhook-errors/", env!("CARGO_PKG_VERSION")))
             .build()
@@ -158,7 +192,7 @@ impl Egress {
     pub async fn probe(&self, url: &str) -> Result<SocketAddr, EgressError> {
         let url = self.guard.check(url)?;
         let port = url.port_or_known_default().ok_or(EgressError::Url("has no port"))?;
-        let limit = self.guard.0.connect_timeout;
+        let limit = self.guard.config.connect_timeout;
         let connect = async {
             let addresses = match url.host() {
                 Some(Host::Domain(name)) => self.guard.resolve_name(name, port).await?,
@@ -183,7 +217,7 @@ impl Egress {
             cause = source.source();
         }
         if error.is_timeout() {
-            let config = &self.guard.0;
+            let config = &self.guard.config;
             let limit =
                 if error.is_connect() { config.connect_timeout } else { config.total_timeout };
             return EgressError::TimedOut(limit);
@@ -193,15 +227,21 @@ impl Egress {
 }
 
 /// Decides where the client may go; the same rules hold for names and for literal addresses.
+///
+/// A name is looked up once per connection, and the connection is made to the very addresses that were
+/// judged: a name that answers differently a moment later (DNS rebinding) changes nothing.
 #[derive(Clone, Debug)]
-struct Guard(Arc<EgressConfig>);
+struct Guard {
+    config: Arc<EgressConfig>,
+    lookup: Arc<dyn Lookup>,
+}
 
 impl Guard {
     fn check(&self, url: &str) -> Result<Url, EgressError> {
         let url = Url::parse(url.trim()).map_err(|_| EgressError::Url("is not a URL"))?;
         match url.scheme() {
             "https" => {}
-            "http" if self.0.allow_plaintext => {}
+            "http" if self.config.allow_plaintext => {}
             _ => return Err(EgressError::Url("must begin with https://")),
         }
         if !url.username().is_empty() || url.password().is_some() {
@@ -219,7 +259,7 @@ impl Guard {
 
     fn allow(&self, address: IpAddr) -> Result<(), EgressError> {
         let listed = |net: &IpNet| net.contains(&address) || net.contains(&address.to_canonical());
-        if is_public(address) || self.0.allowed_networks.iter().any(listed) {
+        if is_public(address) || self.config.allowed_networks.iter().any(listed) {
             Ok(())
         } else {
             Err(EgressError::Refused(address))
@@ -228,7 +268,9 @@ impl Guard {
 
     /// The addresses of a name that may be reached.
     async fn resolve_name(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>, EgressError> {
-        let found = tokio::net::lookup_host((name, port))
+        let found = self
+            .lookup
+            .addresses(name, port)
             .await
             .map_err(|error| EgressError::Connection(format!("name look-up: {error}")))?;
         let mut refused = None;

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     fmt, io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -139,7 +139,15 @@ impl HttpSink {
     /// # Errors
     /// Where no port can be had.
     pub async fn start() -> io::Result<Self> {
-        Self::listen(None).await
+        Self::listen(Ipv4Addr::LOCALHOST, None).await
+    }
+
+    /// The same at another address of this machine, such as 127.0.0.2.
+    ///
+    /// # Errors
+    /// Where no port can be had.
+    pub async fn start_at(ip: Ipv4Addr) -> io::Result<Self> {
+        Self::listen(ip, None).await
     }
 
     /// The same with answers that `responder` makes. Answers of a script go first, and the request
@@ -150,11 +158,11 @@ impl HttpSink {
     pub async fn answering(
         responder: impl Fn(&HttpRequest) -> Answer + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        Self::listen(Some(Box::new(responder))).await
+        Self::listen(Ipv4Addr::LOCALHOST, Some(Box::new(responder))).await
     }
 
-    async fn listen(responder: Option<Responder>) -> io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    async fn listen(ip: Ipv4Addr, responder: Option<Responder>) -> io::Result<Self> {
+        let listener = TcpListener::bind((ip, 0)).await?;
         let address = listener.local_addr()?;
         let script = Mutex::new(Script { next: VecDeque::new(), otherwise: Answer::ok() });
         let state = Arc::new(State { inbox: Inbox::new(), script, responder });
