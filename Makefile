@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 NODE_MIN := 20
 
-.PHONY: help setup dev smoke screenshots test test-e2e campaign soak bench bench-e2e bench-scale bench-page fmt lint doc image-steps deny clean
+.PHONY: help setup dev smoke screenshots test test-e2e campaign soak fuzz bench bench-e2e bench-scale bench-page fmt lint doc image-steps lint-deploy deny sbom clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ campaign: setup ## Of these, kills, takeovers and misbehaving servers: about 7 m
 
 soak: setup ## Writers, faults, kills and takeovers for SOAK_MINUTES minutes (10); the last line is the balance as JSON.
 	@cargo test --quiet -p meshhook-errors --test soak
+
+fuzz: ## Fuzz targets, FUZZ_SECONDS (600) each; needs cargo-fuzz and a nightly compiler.
+	@.ci/fuzz $(FUZZ)
 
 bench: setup ## Benchmarks in release mode against their budgets: one table, also as target/bench/summary.json.
 	cargo bench --workspace --exclude meshhook-errors
@@ -65,6 +68,12 @@ lint: ## Format check, clippy with warnings denied, documentation without warnin
 
 image-steps: ## What deploy/Dockerfile does, without Docker, on exactly the files that it copies.
 	@.ci/image-steps
+
+lint-deploy: ## Checks the files in deploy/ with the programs that read them, where they are here.
+	@.ci/lint-deploy
+
+sbom: ## What the binary and the npm packages are made of, as CycloneDX in target/sbom.
+	@node .ci/sbom.mjs
 
 deny: ## Licences, advisories and duplicate versions of dependencies.
 	cargo deny check

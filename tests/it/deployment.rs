@@ -1,5 +1,7 @@
 //! What people deploy with: files that name what exists, and the commands that containers and shells use.
 
+mod files;
+
 use std::{collections::BTreeSet, fs, path::Path};
 
 use meshhook_errors::notify::EVENT_TYPE;
