@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 use uuid::Uuid;
 
-use super::{reconcile::time, wiring};
+use super::{progress::Progress, reconcile::time, wiring};
 use crate::{
     backtest::{self, ChannelRef, IncidentLine, Report, Request},
     clock::Clock,
@@ -65,7 +65,9 @@ pub async fn execute(arguments: Arguments, environment: &Environment) -> Result<
         backtest::restraints(&db, &rule, (from, to), TIME_LIMIT).await.map_err(Error::failed)?;
     let suggest = arguments.suggest;
     let request = Request { rule, channels, restraints, from, to, suggest };
+    let progress = Progress::of(format_args!("evaluating from {from} to {to}"));
     let report = backtest::run(&db, &request, TIME_LIMIT).await.map_err(Error::failed)?;
+    drop(progress);
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report).map_err(Error::failed)?);
     } else {

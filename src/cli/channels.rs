@@ -4,6 +4,7 @@ use std::io::Read;
 
 use clap::Args;
 use secrecy::SecretString;
+use serde_json::json;
 
 use super::wiring;
 use crate::{
@@ -38,6 +39,9 @@ pub struct SecretArguments {
 pub struct TestArguments {
     /// The channel's name or id.
     channel: String,
+    /// Answer as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 pub async fn set_secret(
@@ -92,7 +96,19 @@ pub async fn send_test(arguments: TestArguments, environment: &Environment) -> R
         eprintln!("note: {note}");
     }
     let channel = &report.channel;
+    if arguments.json {
+        let answer = json!({
+            "channel": channel,
+            "kind": report.kind,
+            "notification_id": report.notification_id,
+            "outcome": report.outcome.as_str(),
+            "reason": report.outcome.reason(),
+            "note": report.note,
+        });
+        println!("{answer}");
+    }
     match report.outcome {
+        Outcome::Sent { .. } if arguments.json => Ok(()),
         Outcome::Sent { .. } => {
             println!("channel {channel:?} ({}) accepted the test message", report.kind);
             Ok(())

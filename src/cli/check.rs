@@ -2,9 +2,10 @@
 
 mod realtime;
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 use clap::Args;
+use serde_json::{Value, json};
 
 use super::{reconcile, wiring};
 use crate::{
@@ -41,26 +42,41 @@ pub struct Arguments {
     /// Instead, compare minutes, hours and groups with the table of errors between two times.
     #[arg(long, num_args = 2, value_names = ["FROM", "TO"], value_parser = reconcile::time)]
     reconcile: Option<Vec<Timestamp>>,
+    /// Answer as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
-/// Prints lines and remembers whether all were well.
+/// Prints lines, or keeps them for one answer in JSON, and remembers whether all were well.
 #[derive(Default)]
 struct Report {
+    as_json: bool,
+    lines: Vec<Value>,
     failed: u32,
 }
 
 impl Report {
-    fn ok(&mut self, what: &str, detail: impl std::fmt::Display) {
-        println!("ok    {what}: {detail}");
+    fn ok(&mut self, what: &str, detail: impl Display) {
+        self.line("ok", what, &detail.to_string(), "");
     }
 
-    fn note(&mut self, what: &str, detail: impl std::fmt::Display) {
-        println!("note  {what}: {detail}");
+    fn note(&mut self, what: &str, detail: impl Display) {
+        self.line("note", what, &detail.to_string(), "");
     }
 
-    fn fail(&mut self, what: &str, detail: impl std::fmt::Display, todo: &str) {
+    fn fail(&mut self, what: &str, detail: impl Display, todo: &str) {
         self.failed += 1;
-        println!("FAIL  {what}: {detail}");
+        self.line("FAIL", what, &detail.to_string(), todo);
+    }
+
+    fn line(&mut self, state: &str, what: &str, detail: &str, todo: &str) {
+        if self.as_json {
+            let todo = Some(todo).filter(|todo| !todo.is_empty());
+            let state = state.to_lowercase();
+            self.lines.push(json!({"state": state, "what": what, "detail": detail, "todo": todo}));
+            return;
+        }
+        println!("{state:<5} {what}: {detail}");
         if !todo.is_empty() {
             println!("      → {todo}");
         }
@@ -73,9 +89,9 @@ impl Report {
 
 pub async fn execute(arguments: Arguments, environment: &Environment) -> Result<(), Error> {
     if let Some([from, to]) = arguments.reconcile.as_deref() {
-        return reconcile::execute(*from, *to, environment).await;
+        return reconcile::execute(*from, *to, arguments.json, environment).await;
     }
-    let mut report = Report::default();
+    let mut report = Report { as_json: arguments.json, ..Report::default() };
     let clock = Clock::system();
     let database = section(&mut report, environment, Database::read);
     let supabase = section(&mut report, environment, Supabase::read);
@@ -103,6 +119,9 @@ pub async fn execute(arguments: Arguments, environment: &Environment) -> Result<
     }
     if let (Some(db), Some(notify), false) = (&db, &notify, arguments.no_channels) {
         check_channels(&mut report, db, notify, &clock).await;
+    }
+    if report.as_json {
+        println!("{}", json!({"failed": report.failed, "checks": report.lines}));
     }
     if report.failed > 0 {
         return Err(Error::failed(format!("{} of the checks failed", report.failed)));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use uuid::Uuid;
 
-use super::{backtest::moment, wiring};
+use super::{backtest::moment, progress::Progress, wiring};
 use crate::{
     backtest::{self, explain},
     clock::Clock,
@@ -52,7 +52,9 @@ pub async fn execute(arguments: Arguments, environment: &Environment) -> Result<
     let db = wiring::database(&reader.finish(config)?)?;
     let found = backtest::find(&db, &arguments.rule, arguments.project, TIME_LIMIT).await;
     let found = found.map_err(Error::failed)?;
+    let progress = Progress::of("looking at the rule's window");
     let facts = explain::gather(&db, &found, group, at, TIME_LIMIT).await.map_err(Error::failed)?;
+    drop(progress);
     let text = explain::paragraph(&facts);
     if arguments.json {
         let answer = serde_json::json!({ "text": text, "facts": facts });

@@ -17,6 +17,7 @@ mod dev;
 mod explain;
 mod healthcheck;
 mod manual;
+mod progress;
 mod prune;
 mod reconcile;
 mod report;

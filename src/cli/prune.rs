@@ -1,12 +1,10 @@
 //! `prune`: deletes what is older than its retention, or says what is kept how long.
 
-use std::io::{IsTerminal as _, Write as _};
-
 use clap::Args;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{run::stop_on_signal, wiring};
+use super::{progress::Progress, run::stop_on_signal, wiring};
 use crate::{
     config::{Database, Environment},
     error::Error,
@@ -39,19 +37,15 @@ pub async fn execute(arguments: Arguments, environment: &Environment) -> Result<
     }
     let cancel = CancellationToken::new();
     stop_on_signal(&cancel)?;
-    let progress = std::io::stderr().is_terminal();
+    let progress = Progress::new();
     let mut total = 0;
     let round = retention::round(&db, &cancel, |kind, rows| {
         total += rows;
-        if progress {
-            let _ = write!(std::io::stderr(), "\r{kind:<14} {total:>12} rows deleted");
-        }
+        progress.say(format_args!("{kind}: {total} rows deleted in all"));
     })
     .await
     .map_err(Error::failed)?;
-    if progress {
-        eprintln!();
-    }
+    drop(progress);
     let failed: Vec<String> =
         round.failed.iter().map(|(kind, error)| format!("{kind}: {error}")).collect();
     if arguments.json {

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use serde_json::{Value, json};
 
-use super::wiring;
+use super::{progress::Progress, wiring};
 use crate::{
     config::{Database, Environment},
     error::Error,
     model::Timestamp,
     store::{
-        reconcile::{Counted, Hours, compare},
+        reconcile::{Comparison, Counted, Hours, compare},
         retention::events_pruned_before,
     },
 };
@@ -35,6 +36,7 @@ pub fn time(text: &str) -> Result<Timestamp, String> {
 pub async fn execute(
     from: Timestamp,
     to: Timestamp,
+    as_json: bool,
     environment: &Environment,
 ) -> Result<(), Error> {
     if to <= from {
@@ -45,29 +47,31 @@ pub async fn execute(
     let db = wiring::database(&reader.finish(config)?)?;
     let pruned_before = events_pruned_before(&db, TIME_LIMIT).await.map_err(Error::failed)?;
     let mut hours = Hours::around(from, to);
-    if let Some(pruned_before) = pruned_before.filter(|at| hours.from < *at) {
-        println!("errors before {pruned_before} may be deleted, as their retention says");
+    let cut = pruned_before.filter(|at| hours.from < *at);
+    if let Some(pruned_before) = cut {
         hours.from = Hours::around(pruned_before, pruned_before).to;
         if hours.from >= hours.to {
-            return Err(Error::failed("nothing is left to compare in that period"));
+            return Err(Error::failed(format!(
+                "nothing is left to compare in that period: errors before {pruned_before} may be \
+                 deleted, as their retention says; take a later one"
+            )));
         }
     }
-    println!("from {} to {}, in whole hours", hours.from, hours.to);
-    let mut difference = 0;
+    let mut compared = Vec::new();
     for counted in Counted::ALL {
-        let what = counted.as_str();
-        let compared = compare(&db, counted, hours, false, pruned_before, TIME_LIMIT)
-            .await
-            .map_err(Error::failed)?;
-        difference += compared.difference;
-        if compared.difference == 0 {
-            println!("ok    {what}: {} errors, difference 0", compared.rows);
-            continue;
+        let _progress =
+            Progress::of(format_args!("comparing {} with the errors", counted.as_str()));
+        let one = compare(&db, counted, hours, false, pruned_before, TIME_LIMIT).await;
+        compared.push((counted, one.map_err(Error::failed)?));
+    }
+    let difference: u64 = compared.iter().map(|(_, one)| one.difference).sum();
+    if as_json {
+        println!("{}", facts(hours, difference, &compared));
+    } else {
+        if let Some(pruned_before) = cut {
+            println!("errors before {pruned_before} may be deleted, as their retention says");
         }
-        println!("FAIL  {what}: {} errors, difference {}", compared.rows, compared.difference);
-        for place in &compared.places {
-            println!("      {}: {} instead of {}", place.place, place.found, place.expected);
-        }
+        print(hours, &compared);
     }
     if difference > 0 {
         return Err(Error::failed(format!(
@@ -75,6 +79,41 @@ pub async fn execute(
         )));
     }
     Ok(())
+}
+
+fn print(hours: Hours, compared: &[(Counted, Comparison)]) {
+    println!("from {} to {}, in whole hours", hours.from, hours.to);
+    for (counted, one) in compared {
+        let what = counted.as_str();
+        if one.difference == 0 {
+            println!("ok    {what}: {} errors, difference 0", one.rows);
+            continue;
+        }
+        println!("FAIL  {what}: {} errors, difference {}", one.rows, one.difference);
+        for place in &one.places {
+            println!("      {}: {} instead of {}", place.place, place.found, place.expected);
+        }
+    }
+}
+
+/// The same for scripts.
+fn facts(hours: Hours, difference: u64, compared: &[(Counted, Comparison)]) -> Value {
+    let compared = compared.iter().map(|(counted, one)| {
+        json!({
+            "what": counted.as_str(),
+            "errors": one.rows,
+            "difference": one.difference,
+            "places": one.places.iter().map(|place| json!({
+                "place": place.place, "found": place.found, "expected": place.expected,
+            })).collect::<Vec<_>>(),
+        })
+    });
+    json!({
+        "from": hours.from,
+        "to": hours.to,
+        "difference": difference,
+        "compared": compared.collect::<Vec<_>>(),
+    })
 }
 
 #[cfg(test)]

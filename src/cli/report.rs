@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use tokio::time;
 use uuid::Uuid;
 
-use super::wiring;
+use super::{progress::Progress, wiring};
 use crate::{
     clock::Clock,
     config::{Credentials, Environment, Reporter, Supabase},
@@ -116,6 +116,7 @@ async fn report_lines(
     input: impl BufRead,
     clock: &Clock,
 ) -> Result<usize, Error> {
+    let progress = Progress::new();
     let mut tally = Tally::default();
     let mut batch = Batch::default();
     for (number, line) in input.lines().enumerate() {
@@ -135,9 +136,11 @@ async fn report_lines(
         }
         if batch.rows.len() == BATCH {
             tally.send(client, &std::mem::take(&mut batch)).await?;
+            progress.say(format_args!("line {number}, {} reported", tally.sent));
         }
     }
     tally.send(client, &batch).await?;
+    drop(progress);
     match tally.refused {
         0 => Ok(tally.sent),
         refused => Err(Error::failed(format!(

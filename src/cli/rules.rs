@@ -17,7 +17,7 @@ use crate::{
     error::Error,
     model::Span,
     rest::{Forward, Forwarded, RestConfig},
-    rules_file::{self, Bound, FileRule, Stored},
+    rules_file::{self, Bound, Change, FileRule, Plan, Stored},
     token::Claims,
 };
 
@@ -43,6 +43,9 @@ enum Command {
     Check {
         /// The file.
         file: PathBuf,
+        /// Answer as JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Print the JSON Schema of such files, for editors.
     Schema,
@@ -75,6 +78,9 @@ struct Apply {
     /// The mark on the file's rules; by default the file's name.
     #[arg(long, value_name = "NAME")]
     managed_by: Option<String>,
+    /// Answer as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Does what was asked of the rules.
@@ -92,17 +98,29 @@ pub async fn execute(arguments: Arguments, environment: &Environment) -> Result<
             Ok(())
         }
         Command::Apply(apply) => execute_apply(&apply, environment).await,
-        Command::Check { file } => {
-            let rules = read(&file)?;
-            println!("{}: {} rules, nothing wrong", file.display(), rules.len());
-            Ok(())
-        }
+        Command::Check { file, json } => check(&file, json),
         Command::Schema => {
             let schema = serde_json::to_string_pretty(&rules_file::schema());
             println!("{}", schema.map_err(Error::failed)?);
             Ok(())
         }
     }
+}
+
+fn check(file: &Path, as_json: bool) -> Result<(), Error> {
+    let rules = rules_file::parse(&text_of(file)?);
+    if as_json {
+        let problems = rules.as_ref().err().into_iter().flatten().map(|problem| {
+            json!({"line": problem.line, "field": problem.field, "message": problem.message})
+        });
+        let problems: Vec<Value> = problems.collect();
+        println!("{}", json!({"rules": rules.as_ref().map_or(0, Vec::len), "problems": problems}));
+    }
+    let rules = rules.map_err(|problems| wrong(file, &problems))?;
+    if !as_json {
+        println!("{}: {} rules, nothing wrong", file.display(), rules.len());
+    }
+    Ok(())
 }
 
 async fn execute_apply(apply: &Apply, environment: &Environment) -> Result<(), Error> {
@@ -116,26 +134,50 @@ async fn execute_apply(apply: &Apply, environment: &Environment) -> Result<(), E
     let (stored, channels) = (server.stored().await?, server.channels().await?);
     let plan = rules_file::plan(&rules, &stored, &channels, &owner, apply.adopt);
     let plan = plan.map_err(|problems| wrong(&apply.file, &problems))?;
-    println!("{plan}");
-    if apply.dry_run || plan.is_empty() {
-        return Ok(());
+    let applies = !apply.dry_run && !plan.is_empty();
+    if !apply.json {
+        println!("{plan}");
     }
-    let arguments = json!({
-        "project_id": apply.place.project,
-        "managed_by": owner,
-        "changes": plan.request(),
-    });
-    let path = "rpc/apply_alert_rules";
-    let what = Forwarded { path, ..Forwarded::default() };
-    server.rest.post(&server.token, what, &arguments).await.map_err(Error::failed)?;
-    println!("applied");
+    if applies {
+        server.apply(&owner, &plan).await?;
+    }
+    match (apply.json, applies) {
+        (true, _) => println!("{}", facts(&plan, applies)),
+        (false, true) => println!("applied"),
+        (false, false) => {}
+    }
     Ok(())
 }
 
+/// A plan for scripts, and whether it was carried out.
+fn facts(plan: &Plan, applied: bool) -> Value {
+    let changes = plan.changes.iter().map(|change| match change {
+        Change::Create { columns, .. } => json!({"change": "create", "name": columns.get("name")}),
+        Change::Update { rule_id, name, differences, adopted, .. } => {
+            let difference = |(field, old, new): &(&str, String, String)| {
+                json!({"field": field, "from": old, "to": new})
+            };
+            let differences: Vec<Value> = differences.iter().map(difference).collect();
+            json!({
+                "change": "update", "name": name, "rule_id": rule_id, "adopted": adopted,
+                "differences": differences,
+            })
+        }
+        Change::Delete { rule_id, name } => {
+            json!({"change": "delete", "name": name, "rule_id": rule_id})
+        }
+    });
+    let changes: Vec<Value> = changes.collect();
+    json!({"applied": applied, "unchanged": plan.unchanged, "changes": changes})
+}
+
+fn text_of(file: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(file)
+        .map_err(|error| Error::failed(format!("{}: {error}", file.display())))
+}
+
 fn read(file: &Path) -> Result<Vec<FileRule>, Error> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Error::failed(format!("{}: {error}", file.display())))?;
-    rules_file::parse(&text).map_err(|problems| wrong(file, &problems))
+    rules_file::parse(&text_of(file)?).map_err(|problems| wrong(file, &problems))
 }
 
 /// One line for each problem, as compilers write them.
@@ -168,11 +210,7 @@ impl Server {
             if place.token_file.is_none() { Credentials::read(&mut reader) } else { None };
         let supabase = reader.finish(supabase)?;
         let token = match (&place.token_file, credentials) {
-            (Some(path), _) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|error| Error::failed(format!("{}: {error}", path.display())))?;
-                SecretString::from(text.trim())
-            }
+            (Some(path), _) => SecretString::from(text_of(path)?.trim()),
             (None, Some(credentials)) => {
                 let source = wiring::token_source(&credentials).map_err(Error::failed)?;
                 let claims = Claims {
@@ -192,6 +230,18 @@ impl Server {
         let config = RestConfig::new(supabase.rest_url.clone(), supabase.anon_key.clone());
         let rest = Forward::new(&config).map_err(Error::failed)?;
         Ok(Self { rest, token, project: place.project })
+    }
+
+    /// Carries out a plan, in one transaction.
+    async fn apply(&self, owner: &str, plan: &Plan) -> Result<(), Error> {
+        let arguments = json!({
+            "project_id": self.project,
+            "managed_by": owner,
+            "changes": plan.request(),
+        });
+        let what = Forwarded { path: "rpc/apply_alert_rules", ..Forwarded::default() };
+        self.rest.post(&self.token, what, &arguments).await.map_err(Error::failed)?;
+        Ok(())
     }
 
     /// The project's rules, with their channels' names, in order of their names.

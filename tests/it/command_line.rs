@@ -278,6 +278,9 @@ async fn a_secret_is_stored_and_a_test_message_reaches_its_channel() {
     stack.slack.script([meshhook_errors::sinks::Answer::new(404, "no_service")]);
     let output = run(&variables, &["send-test", "ops"], "").await;
     assert!(output.status == 1 && output.err.contains("refused"), "{output:?}");
+    let output = run(&variables, &["send-test", "--json", "ops"], "").await;
+    let answer: serde_json::Value = serde_json::from_str(&output.out).expect("one object");
+    assert_eq!((output.status, &answer["outcome"]), (0, &"sent".into()), "{output:?}");
     // A new key takes over from the old one without a moment in which a message could not go out.
     let (old, new) = (&variables["CHANNEL_SECRETS_KEY"], BASE64_STANDARD.encode([9; 32]));
     let with_key = |key: &str| {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{REALTIME_LOGIN, Report, TIME_LIMIT};
 use crate::{
-    cli::wiring,
+    cli::{progress::Progress, wiring},
     clock::Clock,
     config::{Credentials, Supabase},
     error::Error,
@@ -43,7 +43,10 @@ pub(super) async fn check(
     let cancel = CancellationToken::new();
     let (sender, mut events) = mpsc::channel(64);
     let task = tokio::spawn(client.run(sender, cancel.clone()));
-    match subscribed(&mut events).await {
+    let progress = Progress::of("subscribing to Realtime");
+    let result = subscribed(&mut events).await;
+    drop(progress);
+    match result {
         Ok(took) => {
             report.ok("Realtime", format!("subscribed after {:.1} s", took.as_secs_f64()));
             if let Some(db) = db {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
 use url::Url;
 
 use crate::support::{
@@ -97,6 +98,14 @@ async fn a_healthy_deployment_and_each_thing_that_can_be_wrong_with_it() {
     let output = check(&variables).await;
     fails(&output, &[("channel \"absent\"", "")]);
     assert_eq!(run(&variables, &["check", "--no-channels"], "").await.status, 0);
+    let output = run(&variables, &["check", "--json"], "").await;
+    let answer: Value = serde_json::from_str(&output.out).expect("one object");
+    assert_eq!((output.status, &answer["failed"]), (1, &1.into()), "{output:?}");
+    let checks = answer["checks"].as_array().expect("checks");
+    let failed: Vec<_> = checks.iter().filter(|check| check["state"] == "fail").collect();
+    assert_eq!(failed[0]["what"], "channel \"absent\"");
+    assert!(failed[0]["todo"].as_str().is_some_and(|todo| todo.contains("send-test")));
+    assert!(checks.iter().any(|check| check["state"] == "ok" && check["what"] == "Realtime"));
 
     let mut wrong = variables.clone();
     for (name, value) in [

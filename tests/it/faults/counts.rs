@@ -80,6 +80,11 @@ async fn counts_are_compared_with_the_table() {
     rig.shows("all is well", |look| look.is_well() && look.metric("reconcile_difference") < 1.0)
         .await;
     assert_eq!(check().await.status, 0);
+    let arguments = ["check", "--json", "--reconcile", "2026-01-01", "2100-01-01"];
+    let output = process::run(&variables, &arguments, "").await;
+    let answer: serde_json::Value = serde_json::from_str(&output.out).expect("one object");
+    assert_eq!((output.status, &answer["difference"]), (0, &0.into()), "{output:?}");
+    assert!(answer["compared"][0]["errors"].as_i64() > Some(0), "{answer}");
     for (from, to) in [("2026-01-02", "2026-01-01"), ("yesterday", "2026-01-01")] {
         let output = process::run(&variables, &["check", "--reconcile", from, to], "").await;
         assert!(output.status != 0 && !output.err.is_empty(), "{output:?}");

@@ -1,6 +1,6 @@
 //! A file is applied, changed, checked and exported, by the binary, to a project.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::documents::blocks;
 use crate::support::{
@@ -75,6 +75,20 @@ async fn a_file_is_applied_and_exported() {
     let shorter =
         FILE.split("\n  - name: Too").next().expect("a first rule").replace("[Ops, ", "[");
     std::fs::write(&file, shorter).expect("a file");
+    let planned = [&apply[..], &["--dry-run", "--json"]].concat();
+    let planned = rules(&variables, &folder, &planned).await;
+    let planned: Value = serde_json::from_str(&planned.out).expect("one object");
+    assert_eq!((&planned["applied"], &planned["unchanged"]), (&json!(false), &json!(0)));
+    let changes = planned["changes"].as_array().expect("changes");
+    let kinds: Vec<_> = changes.iter().map(|change| (&change["change"], &change["name"])).collect();
+    assert_eq!(
+        kinds,
+        [
+            (&json!("update"), &json!("Workers fail")),
+            (&json!("delete"), &json!("Too many runs fail"))
+        ]
+    );
+    assert_eq!(changes[0]["differences"][0], json!({"field": "warning", "from": "7", "to": "5"}));
     let changed = rules(&variables, &folder, &apply).await;
     assert_eq!(changed.status, 0, "{}", changed.err);
     for expected in [
@@ -105,6 +119,10 @@ async fn a_file_is_applied_and_exported() {
         "{}",
         wrong.err
     );
+    let wrong = rules(&variables, &folder, &["check", "--json", "rules.yaml"]).await;
+    let answer: Value = serde_json::from_str(&wrong.out).expect("one object");
+    assert_eq!((wrong.status, &answer["problems"][0]["line"]), (1, &json!(3)), "{wrong:?}");
+    assert_eq!(answer["problems"][0]["field"], "windw");
 }
 
 #[tokio::test]
