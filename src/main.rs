@@ -30,7 +30,8 @@ fn boot(cli: Cli) -> Result<(), Error> {
     let mut reader = environment.reader();
     let telemetry = Telemetry::read(&mut reader);
     let telemetry = reader.finish(telemetry).map_err(|own| cli.problems(&environment, own))?;
-    telemetry::log(&telemetry);
+    // Declared before the runtime, so that it ends after it, when nothing is told any more.
+    let _telling = telemetry::start(&telemetry);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -7,6 +7,7 @@ use tokio::{
     time,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 use uuid::Uuid;
 
 use super::{
@@ -21,6 +22,7 @@ use crate::{
         Db, Fence, StoreError,
         incidents::{self, Decision, Opened},
     },
+    telemetry,
 };
 
 /// How long one statement may take before it is given up and tried again.
@@ -176,7 +178,7 @@ impl Writer {
         self.written.send_modify(|written| written.rejected += 1);
         metrics::counter!("meshhook_errors_decisions_rejected_total").increment(1);
         tracing::error!(
-            %error, incident = %transition.incident_id, rule = %transition.rule_id,
+            %error, incident_id = %transition.incident_id, rule_id = %transition.rule_id,
             "a decision could not be stored and is given up"
         );
     }
@@ -186,6 +188,8 @@ impl Writer {
         fence: Fence,
         transitions: &[Transition],
     ) -> Result<(), StoreError> {
+        // As long as they are held, the spans go on: from here until the decisions are stored.
+        let _spans: Vec<Span> = transitions.iter().map(span_of).collect();
         let decisions = self.narrator.decisions(&self.db, transitions).await?;
         crash::point(Point::Decided);
         match incidents::record(&self.db, &fence, &decisions, TIME_LIMIT).await {
@@ -212,6 +216,16 @@ impl Writer {
     }
 }
 
+/// One decision's part of its incident's trace.
+fn span_of(transition: &Transition) -> Span {
+    let incident_id = transition.incident_id;
+    let span = tracing::debug_span!(
+        "decide", %incident_id, rule_id = %transition.rule_id, kind = %transition.kind,
+    );
+    telemetry::follow(&span, incident_id);
+    span
+}
+
 fn log(decisions: &[Decision]) {
     for decision in decisions {
         let transition = &decision.transition;
@@ -220,8 +234,8 @@ fn log(decisions: &[Decision]) {
         )
         .increment(1);
         tracing::info!(
-            incident = %transition.incident_id, rule = decision.rule_name, group = %transition.group_key,
-            level = %transition.level, value = transition.value, threshold = transition.threshold,
+            incident_id = %transition.incident_id, rule = decision.rule_name, group = %transition.group_key,
+            alert_level = %transition.level, value = transition.value, threshold = transition.threshold,
             at = %transition.at, "incident {}", transition.kind
         );
     }

@@ -5,6 +5,7 @@
 
 mod environment;
 mod sections;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -12,8 +13,6 @@ mod urls;
 pub mod variables;
 
 pub use environment::{Environment, Problem, Problems, Reader};
-pub use sections::{
-    Api, Credentials, Database, Feed, Http, Instance, LogFormat, Notify, Reporter, Supabase,
-    Telemetry,
-};
+pub use sections::{Api, Credentials, Database, Feed, Http, Instance, Notify, Reporter, Supabase};
+pub use telemetry::{LogFormat, Telemetry, Traces};
 pub use upkeep::Upkeep;

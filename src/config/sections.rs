@@ -315,43 +315,6 @@ impl Instance {
     }
 }
 
-/// What a log line looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For machines.
-    Json,
-}
-
-/// Logging.
-#[derive(Clone, Debug)]
-pub struct Telemetry {
-    /// What a line looks like.
-    pub format: LogFormat,
-    /// What is logged.
-    pub filter: String,
-}
-
-impl Telemetry {
-    /// Reads `LOG_FORMAT` and `LOG_FILTER`.
-    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let format = match reader.text(&var::LOG_FORMAT)?.as_str() {
-            "text" => Some(LogFormat::Text),
-            "json" => Some(LogFormat::Json),
-            _ => {
-                reader.problem(&var::LOG_FORMAT, "must be text or json");
-                None
-            }
-        };
-        let filter = reader.text(&var::LOG_FILTER)?;
-        if filter.parse::<tracing_subscriber::filter::Targets>().is_err() {
-            reader.problem(&var::LOG_FILTER, "must be levels as in info,meshhook_errors=debug");
-        }
-        Some(Self { format: format?, filter })
-    }
-}
-
 /// What `report` sends with.
 #[derive(Clone, Debug)]
 pub struct Reporter {

@@ -35,7 +35,12 @@ const SECTIONS: &[(&str, Section)] = &[
         Api::read(r).map(|a| format!("{} {}", a.allowed_origins.join(" "), a.requests_per_minute))
     }),
     ("feed", |r| Feed::read(r).map(|f| format!("{}", f.quiet_tick.micros()))),
-    ("telemetry", |r| Telemetry::read(r).map(|t| t.filter)),
+    ("telemetry", |r| {
+        Telemetry::read(r).map(|t| {
+            let traces = t.traces.map(|traces| format!(" {} to {}", traces.service, traces.url));
+            t.filter + &traces.unwrap_or_default()
+        })
+    }),
 ];
 
 /// Reads one section from `pairs` and compares what it says, or the problems, with `expected`.
@@ -212,6 +217,20 @@ fn everything_else() {
         ("telemetry", &[("LOG_FORMAT", "xml")], "! LOG_FORMAT: must be text or json"),
         ("telemetry", &[("LOG_FILTER", "info,meshhook_errors=debug")], "info,meshhook"),
         ("telemetry", &[("ALLOW_PLAINTEXT", "maybe")], "info"),
+        (
+            "telemetry",
+            &[
+                ("LOG_FILTER", "info"),
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318/"),
+                ("OTEL_SERVICE_NAME", "errors"),
+            ],
+            "info errors to http://localhost:4318/v1/traces",
+        ),
+        (
+            "telemetry",
+            &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector.example.com")],
+            "! OTEL_EXPORTER_OTLP_ENDPOINT: http:// to another machine",
+        ),
     ];
     for (section, pairs, expected) in cases {
         check(section, pairs, expected);

@@ -72,5 +72,8 @@ variables! {
     ALLOW_PRIVATE_DESTINATIONS: "networks, as in 10.0.0.0/8,127.0.0.0/8, that webhooks may reach although they are private";
     LOG_FORMAT = "text": "text or json";
     LOG_FILTER = "info,sqlx=error,pgwire_replication=off": "what is logged, as in info,meshhook_errors::feed=debug";
+    OTEL_EXPORTER_OTLP_ENDPOINT: "OpenTelemetry collector that gets traces by OTLP over HTTP, as in http://127.0.0.1:4318; needs a binary with the feature otel";
+    #[secret] OTEL_EXPORTER_OTLP_HEADERS: "headers that the collector wants, as in authorization=Bearer%20token,x-tenant=1";
+    OTEL_SERVICE_NAME = "meshhook-errors": "what traces call this service";
     #[secret] ERROR_REPORTER_TOKEN: "token with role error_reporter for meshhook-errors report, as from meshhook-errors token";
 }

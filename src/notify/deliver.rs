@@ -27,6 +27,7 @@ use crate::{
         outbox::{Broken, Claim, Claimed, Completion, Fate, Outbox},
         templates::RuleTemplates,
     },
+    telemetry,
 };
 
 /// How long a result is tried to be recorded while the database is away; then the claim ends too.
@@ -52,6 +53,29 @@ pub(super) struct Finished {
     pub rest: Option<Span>,
     /// Its receiver said that it gets too much, and what waits for it may be merged.
     pub limited: bool,
+}
+
+/// A delivery's part of the trace of what it tells of; one that tells of several incidents is part of
+/// the first one's, and linked to the others.
+pub(super) fn span_of(channel: &Channel, messages: &[Claimed]) -> tracing::Span {
+    let mut incidents: Vec<Uuid> = messages.iter().filter_map(|one| one.incident_id).collect();
+    incidents.dedup();
+    let span = tracing::debug_span!(
+        "deliver",
+        otel.kind = "client",
+        channel = channel.name,
+        kind = channel.kind,
+        messages = messages.len(),
+        incident_id = incidents.first().map(tracing::field::display),
+    );
+    let mut incidents = incidents.into_iter();
+    if let Some(first) = incidents.next() {
+        telemetry::follow(&span, first);
+    }
+    for other in incidents {
+        telemetry::link(&span, other);
+    }
+    span
 }
 
 /// Sends claimed messages of one channel, in order and as one message where they are several, and
@@ -324,23 +348,25 @@ fn report(
     fate: Fate,
     took: Duration,
 ) {
-    let (id, incident) = (claimed.notification_id, claimed.incident_id);
+    let id = claimed.notification_id;
+    // None for what is about a channel; a field without a value is left out.
+    let incident_id = claimed.incident_id.map(tracing::field::display);
     let (transition, attempt) = (&*claimed.transition, claimed.attempts);
     let (name, kind) = (&*channel.name, &*channel.kind);
     match (outcome.reason(), fate) {
         (None, _) => match note {
             None => {
-                tracing::info!(notification_id = %id, ?incident, transition, channel = name, kind, attempt, ?took, "notification sent");
+                tracing::info!(notification_id = %id, incident_id, transition, channel = name, kind, attempt, ?took, "notification sent");
             }
             Some(note) => {
-                tracing::warn!(notification_id = %id, ?incident, transition, channel = name, kind, attempt, ?took, note, "notification sent, but not to everybody");
+                tracing::warn!(notification_id = %id, incident_id, transition, channel = name, kind, attempt, ?took, note, "notification sent, but not to everybody");
             }
         },
         (Some(reason), Fate::Waiting(wait)) => {
-            tracing::warn!(notification_id = %id, ?incident, transition, channel = name, kind, attempt, reason, retry_in_seconds = wait.as_secs_f64(), "notification not delivered, will be retried");
+            tracing::warn!(notification_id = %id, incident_id, transition, channel = name, kind, attempt, reason, retry_in_seconds = wait.as_secs_f64(), "notification not delivered, will be retried");
         }
         (Some(reason), _) => {
-            tracing::error!(notification_id = %id, ?incident, transition, channel = name, kind, attempt, reason, "notification given up");
+            tracing::error!(notification_id = %id, incident_id, transition, channel = name, kind, attempt, reason, "notification given up");
         }
     }
 }

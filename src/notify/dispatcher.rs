@@ -9,10 +9,11 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{
-    deliver::{Finished, Shared, deliver},
+    deliver::{self, Finished, Shared},
     mandate::Leadership,
     metrics,
     pace::Paces,
@@ -152,7 +153,9 @@ async fn launch(
         if channel.merges() {
             flights.paces.take(id, messages.len(), Instant::now());
         }
-        let task = flights.tasks.spawn(deliver(Arc::clone(shared), channel, messages, mandate));
+        let span = deliver::span_of(&channel, &messages);
+        let delivery = deliver::deliver(Arc::clone(shared), channel, messages, mandate);
+        let task = flights.tasks.spawn(delivery.instrument(span));
         flights.channels.insert(task.id(), id);
     }
     if full {

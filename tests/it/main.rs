@@ -32,3 +32,5 @@ mod soak;
 mod soak_briefly;
 mod support;
 mod system;
+#[cfg(feature = "otel")]
+mod traces;

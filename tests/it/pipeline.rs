@@ -6,6 +6,7 @@
 mod channels;
 mod exactly_once;
 mod levels;
+mod logs;
 mod main_path;
 mod observability;
 mod pooler;

@@ -20,6 +20,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{
@@ -144,10 +145,13 @@ async fn observe(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let route = route.unwrap_or_else(|| "other".to_owned());
-    let mut response = next.run(request).await;
+    // Every line that is logged on the way has the id; it is plain letters, whoever gave it.
+    let shown = id.to_str().unwrap_or_default();
+    let span = tracing::info_span!("request", request_id = %shown, %method, route);
+    let mut response = next.run(request).instrument(span.clone()).await;
     let status = response.status().as_u16();
     let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::debug!(%method, route, status, took_ms, request_id = ?id, "api");
+    span.in_scope(|| tracing::debug!(status, took_ms, "api"));
     metrics::counter!(
         "meshhook_errors_api_requests_total",
         "method" => known(&method), "route" => route, "status" => status.to_string(),

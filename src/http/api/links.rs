@@ -93,7 +93,7 @@ async fn use_link(
     let what = claims.action.label();
     match acted {
         Ok(Acted::Done) => {
-            tracing::info!(incident = %claims.incident, action = what, "a link of a mail was used");
+            tracing::info!(incident_id = %claims.incident, action = what, "a link of a mail was used");
             let text = format!("<p>{done}</p>");
             page(StatusCode::OK, what, &about(&summary), &text)
         }
@@ -106,7 +106,7 @@ async fn use_link(
             page(StatusCode::CONFLICT, what, &about(&summary), &text)
         }
         Err(error) => {
-            tracing::warn!(%error, "a link of a mail could not be used");
+            tracing::warn!(%error, incident_id = %claims.incident, "a link of a mail could not be used");
             later(what)
         }
     }
