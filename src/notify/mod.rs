@@ -28,6 +28,7 @@ mod sentence;
 pub mod slack;
 mod slack_api;
 mod slack_bot;
+pub mod slack_press;
 pub mod smtp;
 mod smtp_config;
 pub mod template;

@@ -12,6 +12,7 @@ mod equality;
 mod events;
 mod faults;
 mod feed;
+mod fuzz;
 mod guarantees;
 mod kinds;
 mod latency;

@@ -15,14 +15,15 @@ use crate::jwt::JwtError;
 
 /// One error answer.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct ApiError {
+pub struct ApiError {
+    /// The HTTP status.
     pub status: u16,
     /// Boxed, because errors travel through every function's result.
-    pub body: Box<ErrorBody>,
+    pub(super) body: Box<ErrorBody>,
     /// Headers besides `Proxy-Status` and `Content-Type`.
-    pub headers: Vec<(String, String)>,
+    pub(super) headers: Vec<(String, String)>,
     /// Whether a look-up in the schema cache failed, so that a fresh cache may know better.
-    pub cache_miss: bool,
+    pub(super) cache_miss: bool,
 }
 
 /// The JSON body; its keys come out in the order of the fields, as the real server sorts them.
@@ -120,7 +121,8 @@ impl ApiError {
     }
 
     /// The JSON text of the body.
-    pub(super) fn json(&self) -> String {
+    #[must_use]
+    pub fn json(&self) -> String {
         serde_json::to_string(&self.body).unwrap_or_default()
     }
 

@@ -57,7 +57,9 @@ use sqlx::{
 
 use crate::jwt;
 use cache::SharedCache;
+pub use error::ApiError;
 use plan::Limits;
+pub use query::Query;
 use service::Service;
 
 /// The largest body that is read, in bytes.

@@ -25,23 +25,26 @@ pub(super) type Path = Vec<String>;
 
 /// Everything in a query string.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Query {
-    pub select: Vec<Item>,
-    pub has_select: bool,
-    pub filters: Vec<(Path, Logic)>,
-    pub order: Vec<(Path, Vec<Order>)>,
-    pub ranges: BTreeMap<Path, Range>,
-    pub columns: Option<Vec<String>>,
-    pub on_conflict: Option<Vec<String>>,
+pub struct Query {
+    pub(super) select: Vec<Item>,
+    pub(super) has_select: bool,
+    pub(super) filters: Vec<(Path, Logic)>,
+    pub(super) order: Vec<(Path, Vec<Order>)>,
+    pub(super) ranges: BTreeMap<Path, Range>,
+    pub(super) columns: Option<Vec<String>>,
+    pub(super) on_conflict: Option<Vec<String>>,
     /// Parameters of a function call that are no filters.
-    pub arguments: Vec<(String, String)>,
+    pub(super) arguments: Vec<(String, String)>,
     /// Sorted and encoded again, for `Content-Location`.
     pub canonical: String,
 }
 
 impl Query {
     /// Reads a query string; in a `call` what does not look like a filter is an argument.
-    pub(super) fn parse(raw: &str, call: bool) -> Result<Self, ApiError> {
+    ///
+    /// # Errors
+    /// What the client is told, where it cannot be read.
+    pub fn parse(raw: &str, call: bool) -> Result<Self, ApiError> {
         let pairs: Vec<(String, String)> = url::form_urlencoded::parse(raw.as_bytes())
             .map(|(key, value)| (key.into_owned(), value.into_owned()))
             .collect();
