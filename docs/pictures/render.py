@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Renders messages of the snapshot tests as pictures, with Chromium: docs/pictures/mail-*.png and slack-*.png.
+"""Renders messages of the snapshot tests as pictures, with Chromium and a font that has emoji (on Debian:
+fonts-noto-color-emoji): docs/pictures/mail-*.png and slack-*.png.
 
 Slack messages are drawn from their blocks in about the way in which Slack draws them.
 """
@@ -83,9 +84,9 @@ def slack(*messages, thread=()):
 
 for kind, (width, height) in {"firing": (720, 620), "resolved": (720, 640), "digest": (720, 830)}.items():
     picture(f"mail-{kind}", width, height, mail(kind))
-picture("slack-webhook", 720, 560, slack(message("slack_buttons", "15:00")))
+picture("slack-webhook", 720, 520, slack(message("slack_buttons", "15:00")))
 picture("slack-bot", 720, 880, slack(
     message("slack_resolved", "15:00 (edited)"),
     thread=[message("slack_reply_escalated", "15:04"), message("slack_reply_acknowledged", "15:06"),
             message("slack_reply_resolved", "15:32")]))
-picture("slack-digest", 720, 640, slack(message("slack_digest", "15:00")))
+picture("slack-digest", 720, 330, slack(message("slack_digest", "15:00")))
