@@ -54,7 +54,7 @@ fn rules(rows: i64) -> [(&'static str, Value, usize); 5] {
             json!({"warning": 50, "group_by": ["workflow", "error_type"]}),
             7,
         ),
-        ("new group", json!({"metric": "new_group"}), 7),
+        ("new group", json!({"metric": "new_group", "warning": 1}), 7),
         (
             "change by type",
             json!({"metric": "change", "warning": 50, "min_count": 50, "group_by": ["error_type"]}),

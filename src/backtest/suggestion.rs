@@ -1,14 +1,22 @@
 //! Thresholds from history: percentiles of the window's values over time.
 
 use super::report::Suggestion;
-use crate::model::Metric;
+use crate::{
+    model::Metric,
+    notify::{MetricKind, amount},
+};
 
 /// What the ascending `samples` of a rule's value suggest.
 pub(super) fn suggest(metric: &Metric, samples: &[f64]) -> Suggestion {
     let at = |permille| percentile(samples, permille);
     let (p50, p90, p99, p999, max) = (at(500), at(900), at(990), at(999), at(1_000));
+    let kind = MetricKind::from(*metric);
+    let said = |value| amount(kind, value);
     let spread = format!(
-        "In 99 % of the time the value was at most {p99}, in 99.9 % at most {p999}, and never above {max}"
+        "In 99 % of the time the value was at most {}, in 99.9 % at most {}, and never above {}",
+        said(p99),
+        said(p999),
+        said(max)
     );
     let (warning, critical, text) = if let Metric::BurnRate(_) = metric {
         // It has factors, which follow from how much of the budget may be used up how fast.
@@ -16,7 +24,7 @@ pub(super) fn suggest(metric: &Metric, samples: &[f64]) -> Suggestion {
     } else if max > 0.0 {
         let warning = above(metric, p99);
         let critical = above(metric, p999.max(warning));
-        let text = format!("{spread}: warn from {warning}, critical from {critical}.");
+        let text = format!("{spread}: warn from {}, critical from {}.", said(warning), said(critical));
         (Some(warning), Some(critical), text)
     } else {
         let text = "Nothing happened in this time, so it suggests no threshold.".to_owned();
@@ -85,6 +93,13 @@ mod tests {
         let burning = suggest(&Metric::BurnRate(burn), &[0.0, 0.5, 20.0]);
         assert_eq!((burning.warning, burning.critical, burning.max), (None, None, 20.0));
         assert!(burning.text.ends_with("compared with the factors of its windows."));
+        let ratio = Metric::Ratio { min_runs: 20 };
+        let failing = suggest(&ratio, &[0.0, 1.0 / 30.0, 0.123_456_789]);
+        assert_eq!(
+            failing.text,
+            "In 99 % of the time the value was at most 12.3 %, in 99.9 % at most 12.3 %, and never above \
+             12.3 %: warn from 13 %, critical from 14 %."
+        );
         let one = suggest(&Metric::Count, &[0.0, 0.0, 3.0]);
         assert_eq!((one.p50, one.warning, one.critical), (0.0, Some(4.0), Some(5.0)));
     }

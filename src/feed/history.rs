@@ -63,8 +63,11 @@ impl Feed {
         self.emit(FeedOutput::ReplayBegin { id: wish.id }, cancel).await;
         let now = self.clock.database_now();
         // What nobody has counted yet is decided as of when it came, and then the windows held what
-        // had come before: a long stop must not empty them.
-        let former = self.leadership.tenure().filter(|_| wish.id == 0 && self.generation == 1);
+        // had come before: a long stop must not empty them. Where nobody has ever led, nobody has left
+        // anything undecided, and a window back from the beginning of time would be all there is.
+        let former = self.leadership.tenure().filter(|tenure| {
+            wish.id == 0 && self.generation == 1 && tenure.former_until > Timestamp::default()
+        });
         let until = former.map_or(now, |tenure| tenure.former_until.min(now));
         self.replays.push_back(Replay {
             id: wish.id,

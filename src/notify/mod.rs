@@ -52,7 +52,7 @@ pub use message::{
 pub use outcome::Outcome;
 pub(crate) use pace::{BURST, COST_OF_MANY, MANY};
 pub use sender::{Endpoints, Senders};
-pub use sentence::sentence;
+pub use sentence::{amount, sentence};
 pub use slack_bot::EVENT_TYPE;
 pub use smtp::Mailer;
 pub use smtp_config::{SmtpConfig, SmtpConfigError};
