@@ -34,8 +34,7 @@ impl Counted {
 
     const fn sql(self) -> &'static str {
         match self {
-            Self::Minutes => include_str!("../../sql/reconcile_minutes.sql"),
-            Self::Hours => include_str!("../../sql/reconcile_hours.sql"),
+            Self::Minutes | Self::Hours => include_str!("../../sql/reconcile_rates.sql"),
             Self::Groups => include_str!("../../sql/reconcile_groups.sql"),
         }
     }
@@ -102,9 +101,11 @@ pub async fn compare(
         let mut link = db.link().await?;
         let mut query = link.query(counted.sql());
         query = query.bind(hours.from.to_chrono()).bind(hours.to.to_chrono());
-        if counted == Counted::Groups {
-            query = query.bind(cheaply).bind(pruned_before.map(Timestamp::to_chrono));
-        }
+        query = match counted {
+            Counted::Minutes => query.bind("minute"),
+            Counted::Hours => query.bind("hour"),
+            Counted::Groups => query.bind(cheaply).bind(pruned_before.map(Timestamp::to_chrono)),
+        };
         let rows = query.fetch_all(link.connection()).await?;
         link.commit().await?;
         let mut comparison = Comparison::default();
