@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
+import { finallyDo } from './support/endings.js';
 import { Postgrest, postgrest } from './support/postgrest.js';
 import { reporterFor, temporaryFolder, until } from './support/until.js';
 
@@ -146,7 +147,7 @@ test('during an outage events go to disk and come back with their own times', as
 		return files.length >= 3 && reporter.stats().pending === 100;
 	});
 	const back = await new Postgrest().start(port);
-	t.after(() => back.stop());
+	finallyDo(t, () => back.stop());
 	assert.equal((await reporter.flush(8000)).delivered, true);
 	assert.equal(back.rows.size, 100);
 	assert.equal(back.repeated, 0);

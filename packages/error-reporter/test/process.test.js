@@ -3,6 +3,7 @@ import { appendFileSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { child } from './support/child.js';
+import { finallyDo } from './support/endings.js';
 import { Postgrest, postgrest } from './support/postgrest.js';
 import { reporterFor, temporaryFolder, until } from './support/until.js';
 
@@ -26,7 +27,7 @@ test('what a killed process had on disk is delivered by the next, but for a torn
 	appendFileSync(join(spoolDir, files()[0]), '{"error_id":"0190b0a0-0000-7000-8000-00000000000');
 
 	const server = await new Postgrest().start(port);
-	t.after(() => server.stop());
+	finallyDo(t, () => server.stop());
 	const { reporter } = reporterFor(t, server, { spoolDir });
 	await until('all of it', () => server.rows.size === 50);
 	await reporter.close();
@@ -125,7 +126,7 @@ test('ten thousand errors, the server away in the middle: all once, memory bound
 	await first.stop();
 	await new Promise((resolve) => setTimeout(resolve, 1500));
 	const second = await new Postgrest().start(port);
-	t.after(() => second.stop());
+	finallyDo(t, () => second.stop());
 	const { output, errors } = await ended;
 	const result = JSON.parse(output);
 	const { delivered, captured, dropped, lost, refused } = result;

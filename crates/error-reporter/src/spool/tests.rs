@@ -74,6 +74,14 @@ fn a_file_that_somebody_removed_is_nothing_to_wait_for() {
 }
 
 #[test]
+fn nothing_to_keep_makes_no_folder() {
+    let base = Base::new();
+    let mut spool = base.spool(1 << 20);
+    assert_eq!(spool.append(&[]).unwrap(), [0; 3]);
+    assert_eq!(fs::read_dir(&base.0).unwrap().count(), 0);
+}
+
+#[test]
 fn nothing_goes_uncounted_to_keep_within_the_bound() {
     let base = Base::new();
     let host = hostname::get().unwrap().to_string_lossy().into_owned();

@@ -2,12 +2,13 @@
 
 use std::{
     io::Write,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
     time::Duration,
 };
 
 use error_reporter::{Context, ErrorFacts, Flushed, Reporter, Severity};
 use serde_json::json;
+use tracing::Dispatch;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::{
@@ -30,6 +31,11 @@ impl Log {
 
     /// Until the guard is dropped.
     fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        // While there is just one subscriber, tracing asks only that of the thread that first comes by a
+        // place, which in another test is none, and remembers the answer for all threads.
+        static ANOTHER: LazyLock<Dispatch> =
+            LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
+        LazyLock::force(&ANOTHER);
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(self.clone());
         tracing::subscriber::set_default(subscriber.finish())
     }

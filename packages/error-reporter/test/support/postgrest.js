@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import { finallyDo } from './endings.js';
 
 /**
  * A server that answers inserts as PostgREST 14 does, keeps rows by id, and misbehaves on request.
@@ -89,6 +90,6 @@ export class Postgrest {
 /** @param {import('node:test').TestContext} t */
 export async function postgrest(t) {
 	const server = await new Postgrest().start();
-	t.after(() => server.stop());
+	finallyDo(t, () => server.stop());
 	return server;
 }

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createReporter } from '../../src/index.js';
+import { finallyDo } from './endings.js';
 
 /**
  * Waits until a condition holds.
@@ -19,7 +20,7 @@ export async function until(what, condition, timeoutMs = 10_000) {
 /** @param {import('node:test').TestContext} t */
 export function temporaryFolder(t) {
 	const folder = mkdtempSync(join(tmpdir(), 'error-reporter-'));
-	t.after(() => rmSync(folder, { recursive: true, force: true }));
+	finallyDo(t, () => rmSync(folder, { recursive: true, force: true }));
 	return folder;
 }
 
@@ -49,6 +50,6 @@ export function reporterFor(t, server, options = {}) {
 		log: (message, fields) => logged.push({ message, fields }),
 		...options
 	});
-	t.after(() => reporter.close(0));
+	finallyDo(t, () => reporter.close(0));
 	return { reporter, logged };
 }
