@@ -71,6 +71,12 @@ impl RestError {
         }
     }
 
+    /// Whether the database gave up after its `statement_timeout`, as Supabase sets one for every role.
+    #[must_use]
+    pub fn is_too_slow(&self) -> bool {
+        matches!(self, Self::Refused(error) if error.code == "57014")
+    }
+
     /// A failure of the HTTP client, without the address that it would show.
     pub(super) fn transport(error: reqwest::Error) -> Self {
         if error.is_timeout() {

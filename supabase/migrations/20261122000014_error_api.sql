@@ -62,16 +62,29 @@ grant execute on function public.error_report(jsonb) to authenticated, error_rep
 
 create or replace function public.error_counts(
   unit text, since timestamptz, until timestamptz, sources text[] default null, types text[] default null,
-  severities text[] default null, workflows uuid[] default null, projects uuid[] default null
+  severities text[] default null, workflows uuid[] default null, projects uuid[] default null,
+  fingerprints uuid[] default null, contains text default null
 ) returns jsonb
 language plpgsql stable set search_path = '' as
 $$
 declare
-  rollup constant text := case unit when 'minute' then 'error_rate_minutes' else 'error_rate_hours' end;
+  relation text := case unit when 'minute' then 'public.error_rate_minutes' else 'public.error_rate_hours' end;
+  -- The period may have been widened to whole units.
+  longest constant interval := case when contains is null then interval '2 days' else interval '9 days' end;
   series jsonb;
 begin
   if unit not in ('minute', 'hour', 'day') or unit is null then
     raise exception 'unit: must be minute, hour or day' using errcode = '22023';
+  end if;
+  if contains is not null or fingerprints is not null and unit = 'minute' then
+    -- No rollup knows texts, nor the minutes of a group: the errors themselves are counted.
+    if until - since > longest then
+      raise exception 'since: too long ago' using errcode = '22023',
+        hint = 'The minutes of a group are counted over at most 2 days, errors with a text over at most 7.';
+    end if;
+    relation := '(select m.*, m."timestamp" as bucket, 1 as count from public.error_metrics m)';
+  elsif fingerprints is not null then
+    relation := 'public.error_group_hours';
   end if;
   -- Planned anew for each call: which index is right depends on the period and on what is asked for.
   execute format($q$
@@ -80,22 +93,26 @@ begin
              coalesce(sum(r.count) filter (where r.severity = 'low'), 0) as low,
              coalesce(sum(r.count) filter (where r.severity = 'medium'), 0) as medium,
              coalesce(sum(r.count) filter (where r.severity = 'high'), 0) as high
-        from public.%1$I r
+        from %1$s r
        where r.bucket >= $1 and r.bucket < $2
          and ($3 is null or r.source = any ($3))
          and ($4 is null or r.error_type = any ($4) or split_part(r.error_type, '.', 1) = any ($4))
          and ($5 is null or r.severity::text = any ($5))
          and ($6 is null or r.workflow_id = any ($6))
          and ($7 is null or r.project_id = any ($7))
-       group by 1) as buckets $q$, rollup, unit)
-    into series using since, until, sources, types, severities, workflows, projects;
+         %3$s %4$s
+       group by 1) as buckets $q$, relation, unit,
+      -- Not every relation has these columns.
+      case when fingerprints is not null then 'and r.fingerprint = any ($8)' end,
+      case when contains is not null then 'and strpos(lower(r.message), lower($9)) > 0' end)
+    into series using since, until, sources, types, severities, workflows, projects, fingerprints, contains;
   return coalesce(series, '[]');
 end $$;
-comment on function public.error_counts(text, timestamptz, timestamptz, text[], text[], text[], uuid[], uuid[]) is
-  'Errors per minute, hour or day (UTC) that the caller may see, from the rollups: [[start, low, medium, high], …], without those that have none. A type without a dot is a class and stands for all of its details.';
-revoke all on function public.error_counts(text, timestamptz, timestamptz, text[], text[], text[], uuid[], uuid[])
+comment on function public.error_counts(text, timestamptz, timestamptz, text[], text[], text[], uuid[], uuid[], uuid[], text) is
+  'Errors per minute, hour or day (UTC) that the caller may see, from the rollups; where a text is looked for, and per minute where fingerprints are, from the errors themselves: [[start, low, medium, high], …], without those that have none. A type without a dot is a class and stands for all of its details.';
+revoke all on function public.error_counts(text, timestamptz, timestamptz, text[], text[], text[], uuid[], uuid[], uuid[], text)
   from public, anon, authenticated, error_reporter, error_daemon;
-grant execute on function public.error_counts(text, timestamptz, timestamptz, text[], text[], text[], uuid[], uuid[])
+grant execute on function public.error_counts(text, timestamptz, timestamptz, text[], text[], text[], uuid[], uuid[], uuid[], text)
   to authenticated, service_role;
 
 commit;

@@ -1,4 +1,6 @@
-//! What `docs/schema.md`, `docs/alerts.md` and `docs/webhooks.md` tell people to type is typed here.
+//! What `docs/schema.md`, `docs/alerts.md`, `docs/webhooks.md` and `docs/api.md` tell people to type is typed here.
+
+mod api;
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -49,12 +49,25 @@ pub(super) async fn json_bytes<S: Send + Sync>(
         let detail = "the body must not be compressed";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
-    Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
-        BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long for this request")
-        }
-        _ => Problem::field("", "the body could not be received in full"),
-    })
+    RawBody::from_request(request, state).await.map(|RawBody(bytes)| bytes)
+}
+
+/// The bytes of a body, whatever they are: 413 for too many of them.
+#[derive(Clone, Debug)]
+pub struct RawBody(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for RawBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let read = Bytes::from_request(request, state).await;
+        read.map(Self).map_err(|rejection| match rejection {
+            BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long for this request")
+            }
+            _ => Problem::field("", "the body could not be received in full"),
+        })
+    }
 }
 
 /// As axum's own `Json` decides: `application/json`, or a type that ends in `+json`.

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::{ApiState, Caller, JsonBody, PathOf, Problem, Role};
+use super::{ApiState, Caller, JsonBody, PathOf, Problem, ProblemBody, Role};
 use crate::{
     notify::{Outcome, send_test, webhook},
     rest::Forwarded,
@@ -123,8 +123,11 @@ fn failed(error: &SecretError) -> Problem {
 #[utoipa::path(
     put, path = "/api/alert-channels/{channel_id}/secret", tag = "channels",
     params(("channel_id" = Uuid, Path, description = "The channel.")),
-    request_body = BTreeMap<String, String>,
-    responses((status = 204, description = "It is stored, and the channel counts as mended."))
+    request_body(content = BTreeMap<String, String>, example = json!({"webhook_url": "https://hooks.slack.com/services/T/B/x"})),
+    responses(
+        (status = 204, description = "It is stored, and the channel counts as mended."),
+        (status = 409, description = "The daemon has no CHANNEL_SECRETS_KEY.", body = ProblemBody, content_type = "application/problem+json"),
+    )
 )]
 async fn set_channel_secret(
     State(state): State<ApiState>,
@@ -142,7 +145,10 @@ async fn set_channel_secret(
 #[utoipa::path(
     delete, path = "/api/alert-channels/{channel_id}/secret", tag = "channels",
     params(("channel_id" = Uuid, Path, description = "The channel.")),
-    responses((status = 204, description = "It is gone, or there was none."))
+    responses(
+        (status = 204, description = "It is gone, or there was none."),
+        (status = 409, description = "The daemon has no CHANNEL_SECRETS_KEY.", body = ProblemBody, content_type = "application/problem+json"),
+    )
 )]
 async fn delete_channel_secret(
     State(state): State<ApiState>,

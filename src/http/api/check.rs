@@ -43,7 +43,7 @@ struct Checked {
     post,
     path = "/api/alert-rules/check",
     tag = "rules",
-    request_body = Wish,
+    request_body(content = Wish, example = json!({"rule": {"name": "Too many errors", "project_id": "00000000-0000-0000-0000-000000000000", "window_seconds": 300, "warning": 5, "group_by": ["source"]}})),
     responses((status = 200, description = "what is wrong with it, field by field", body = Checked))
 )]
 async fn check(

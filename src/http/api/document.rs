@@ -4,6 +4,8 @@ use utoipa::{
     OpenApi as _,
     openapi::{
         Content, OpenApi, RefOr, ResponseBuilder,
+        path::{Operation, Parameter, ParameterIn},
+        request_body::RequestBody,
         schema::Ref,
         security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
     },
@@ -45,13 +47,7 @@ pub(super) fn finish(mut document: OpenApi) -> OpenApi {
         let operations =
             [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
         for operation in operations.into_iter().flatten() {
-            for (status, meaning) in [
-                ("400", "Something in the request is wrong; `errors` names it."),
-                ("401", "There is no token, or it is not one of this project, or it has expired."),
-                ("403", "The token does not allow this."),
-                ("429", "Too many requests; `Retry-After` says when to go on."),
-                ("503", "Not at the moment; `Retry-After` says when to try again."),
-            ] {
+            for (status, meaning) in failures(operation) {
                 let content = Content::new(Some(RefOr::Ref(Ref::from_schema_name("Problem"))));
                 let failure =
                     ResponseBuilder::new().description(meaning).content(MEDIA_TYPE, content);
@@ -61,4 +57,32 @@ pub(super) fn finish(mut document: OpenApi) -> OpenApi {
         }
     }
     document
+}
+
+/// What may go wrong with an operation besides what it says itself, by what it takes.
+fn failures(operation: &Operation) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
+    let always = [
+        ("400", "Something in the request is wrong; `errors` names it."),
+        ("401", "There is no token, or it is not one of this project, or it has expired."),
+        ("403", "The token does not allow this."),
+        ("429", "Too many requests; `Retry-After` says when to go on."),
+        ("503", "Not at the moment; `Retry-After` says when to try again."),
+    ];
+    let of_a_path = [("404", "There is none, or none that the token may see.")];
+    let of_a_body = [
+        ("408", "The body did not come in time."),
+        ("413", "The body is longer than 64 KiB, or than what the request says."),
+    ];
+    let of_json = [("415", "The body is not JSON, or it is compressed.")];
+    let in_path =
+        |p: &RefOr<Parameter>| matches!(p, RefOr::T(p) if p.parameter_in == ParameterIn::Path);
+    let names_something = operation.parameters.iter().flatten().any(in_path);
+    let body = operation.request_body.as_ref();
+    let is_json = |body: &RefOr<RequestBody>| matches!(body, RefOr::T(body) if body.content.contains_key("application/json"));
+    let when = |happens: bool| if happens { usize::MAX } else { 0 };
+    always
+        .into_iter()
+        .chain(of_a_path.into_iter().take(when(names_something)))
+        .chain(of_a_body.into_iter().take(when(body.is_some())))
+        .chain(of_json.into_iter().take(when(body.is_some_and(is_json))))
 }

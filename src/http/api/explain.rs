@@ -25,7 +25,8 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Question {
-    /// The group, as JSON: `{"source":"worker"}`.
+    /// The group, as JSON.
+    #[param(example = "{\"source\":\"worker\"}")]
     group: Option<String>,
     /// The time; the present without it.
     #[param(value_type = Option<String>, format = DateTime)]

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use axum::{
-    body::Bytes,
     extract::State,
     http::{HeaderMap, StatusCode},
 };
 use tokio::time::timeout;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{ApiState, Problem};
+use super::{ApiState, Problem, ProblemBody, RawBody};
 use crate::{
     notify::{
         LinkAction, SILENCE,
@@ -35,12 +34,15 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 #[utoipa::path(
     post, path = "/api/slack/interactivity", tag = "slack", security(()),
     request_body(content_type = "application/x-www-form-urlencoded", content = String),
-    responses((status = 200, description = "It was taken; the message is changed.")),
+    responses(
+        (status = 200, description = "It was taken; the message is changed."),
+        (status = 404, description = "The daemon has no SLACK_SIGNING_SECRET.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
 )]
 async fn slack_interactivity(
     State(state): State<ApiState>,
     headers: HeaderMap,
-    body: Bytes,
+    RawBody(body): RawBody,
 ) -> Result<StatusCode, Problem> {
     let Some(secrets) = &state.notify.slack_signing_secret else {
         return Err(Problem::not_found("this daemon has no SLACK_SIGNING_SECRET"));

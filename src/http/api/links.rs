@@ -5,14 +5,13 @@
 use std::time::Duration;
 
 use axum::{
-    body::Bytes,
     extract::State,
     http::{HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{ApiState, PathOf};
+use super::{ApiState, PathOf, ProblemBody, RawBody};
 use crate::{
     model::IncidentState,
     notify::{LinkAction, LinkClaims, SILENCE, link_digest},
@@ -31,7 +30,9 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
     params(("token" = String, Path, description = "As it stands in the mail.")),
     responses(
         (status = 200, description = "The page.", content_type = "text/html", body = String),
-        (status = 410, description = "The link has expired.", content_type = "text/html", body = String),
+        (status = 404, description = "The link is not genuine, or this daemon makes none.", content((String = "text/html"), (ProblemBody = "application/problem+json"))),
+        (status = 410, description = "The link has expired, or its incident is not kept any more.", content_type = "text/html", body = String),
+        (status = 503, description = "Not at the moment.", content((String = "text/html"), (ProblemBody = "application/problem+json"))),
     )
 )]
 async fn show_link(State(state): State<ApiState>, PathOf(token): PathOf<String>) -> Response {
@@ -65,15 +66,19 @@ async fn show_link(State(state): State<ApiState>, PathOf(token): PathOf<String>)
 #[utoipa::path(
     post, path = "/api/links/{token}", tag = "links", security(()),
     params(("token" = String, Path, description = "As it stands in the mail.")),
+    request_body(content_type = "application/x-www-form-urlencoded", content = String, description = "`who`: which of the recipients it was.", example = "who=ada@example.com"),
     responses(
-        (status = 200, description = "It is done.", content_type = "text/html", body = String),
-        (status = 410, description = "The link has expired.", content_type = "text/html", body = String),
+        (status = 200, description = "It is done, or was before.", content_type = "text/html", body = String),
+        (status = 404, description = "The link is not genuine, or this daemon makes none.", content((String = "text/html"), (ProblemBody = "application/problem+json"))),
+        (status = 409, description = "It cannot be done any more.", content_type = "text/html", body = String),
+        (status = 410, description = "The link has expired, or its incident is not kept any more.", content_type = "text/html", body = String),
+        (status = 503, description = "Not at the moment.", content((String = "text/html"), (ProblemBody = "application/problem+json"))),
     )
 )]
 async fn use_link(
     State(state): State<ApiState>,
     PathOf(token): PathOf<String>,
-    form: Bytes,
+    RawBody(form): RawBody,
 ) -> Response {
     let (claims, summary) = match read(&state, &token).await {
         Ok(read) => read,

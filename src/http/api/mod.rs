@@ -24,7 +24,7 @@ mod preview;
 mod problem;
 mod state;
 
-pub use body::{JsonBody, PathOf, QueryOf};
+pub use body::{JsonBody, PathOf, QueryOf, RawBody};
 pub use caller::{Caller, Granted, Role};
 pub use problem::{FieldProblem, Problem, ProblemBody};
 pub use state::{ApiParts, ApiState};

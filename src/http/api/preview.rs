@@ -8,7 +8,7 @@ use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::{ApiState, Caller, FieldProblem, JsonBody, Problem, Role};
+use super::{ApiState, Caller, FieldProblem, JsonBody, Problem, ProblemBody, Role};
 use crate::{
     backtest::{self, ChannelRef, Request, RunError},
     model::{Level, Rule, RuleError, Span, Timestamp},
@@ -67,10 +67,10 @@ const fn warning() -> Level {
     post,
     path = "/api/alert-rules/preview",
     tag = "rules",
-    request_body = Wish,
+    request_body(content = Wish, example = json!({"rule": {"name": "Too many errors", "project_id": "00000000-0000-0000-0000-000000000000", "window_seconds": 300, "warning": 5, "group_by": ["source"]}, "channels": [], "from": "2026-10-01T00:00:00Z", "to": "2026-10-03T00:00:00Z"})),
     responses(
         (status = 200, description = "incidents, messages and the value over time", body = Value),
-        (status = 503, description = "too many previews at once, or it took too long"),
+        (status = 503, description = "too many previews at once, or it took too long", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 async fn preview(

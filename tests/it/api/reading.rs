@@ -47,6 +47,7 @@ async fn filters_find_what_they_say_and_nothing_of_others() {
     assert_eq!(all.json()["next_cursor"], Value::Null);
     let fingerprint = all.json()["events"][0]["fingerprint"].as_str().unwrap().to_owned();
     let theirs = rig.b.project;
+    let day = "from=2026-01-31T00:00:00Z&to=2026-02-01T00:00:00Z";
     for (query, expected) in [
         (String::new(), &["four", "three", "two", "one: 50% *of* [it]"][..]),
         ("?source=webhook,system".into(), &["four", "two"]),
@@ -58,9 +59,9 @@ async fn filters_find_what_they_say_and_nothing_of_others() {
         (format!("?project={project}&severity=high"), &["two"]),
         (format!("?project={theirs}"), &[]),
         (format!("?fingerprint={fingerprint}"), &["four"]),
-        ("?text=ONE%3A%2050%25%20*of*%20%5Bit%5D".into(), &["one: 50% *of* [it]"]),
-        ("?text=50%25%20*xof".into(), &[]),
-        ("?text=.".into(), &[]),
+        (format!("?text=ONE%3A%2050%25%20*of*%20%5Bit%5D&{day}"), &["one: 50% *of* [it]"]),
+        (format!("?text=50%25%20*xof&{day}"), &[]),
+        (format!("?text=.&{day}"), &[]),
         ("?from=2026-01-31T12:02:00Z&to=2026-01-31T12:04:00Z".into(), &["three", "two"]),
         ("?from=2026-01-31T13:02:00%2B01:00&to=2026-01-31T12:02:00.000001Z".into(), &["two"]),
         ("?limit=1&type=execution".into(), &["four"]),
@@ -76,7 +77,8 @@ async fn filters_find_what_they_say_and_nothing_of_others() {
         ("?from=today", "from"),
         ("?source=cron", "source"),
         ("?group=week", "group"),
-        ("?group=day&text=x", "text"),
+        ("?group=day&limit=5", "limit"),
+        ("?text=x&from=2026-01-01T00:00:00Z", "from"),
         ("?sort=asc", "sort"),
         ("?limit=1&limit=2", ""),
     ] {

@@ -64,7 +64,11 @@ impl Rig {
 
     /// With some variables of the daemon's environment replaced.
     pub async fn with(variables: &[(&str, &str)]) -> Self {
-        let stack = Stack::start().await;
+        Self::on(Stack::start().await, variables).await
+    }
+
+    /// In front of a deployment of the test's own.
+    pub async fn on(stack: Stack, variables: &[(&str, &str)]) -> Self {
         let instance = stack.daemon_with(variables.iter().copied()).await;
         let (a, b) = (tenant(&stack, "a").await, tenant(&stack, "b").await);
         Self { stack, instance, a, b, client: Client::new() }

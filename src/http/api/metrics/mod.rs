@@ -20,6 +20,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::{pages::EventRow, series::Series, wanted::Wanted};
 use super::{ApiState, Caller, Problem, ProblemBody, QueryOf};
+use crate::{model::Timestamp, rest::RestError};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(read_error_metrics))
@@ -76,14 +77,15 @@ pub struct Asked {
         nullable = false
     )]
     project: Option<String>,
-    /// The group's fingerprint; several with commas. Not together with `group`.
+    /// The group's fingerprint; several with commas.
     #[param(
         pattern = "^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}(,[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12})*$",
         required = false,
         nullable = false
     )]
     fingerprint: Option<String>,
-    /// What the message contains, without regard to case. Not together with `group`.
+    /// What the message contains, without regard to case, in at most seven days: those before `to`, or
+    /// before now, where `from` is missing.
     #[param(required = false, nullable = false, min_length = 1, max_length = 200)]
     text: Option<String>,
     /// At most so many events; 100 where absent. As CSV without a limit: all of them.
@@ -105,6 +107,10 @@ pub struct Page {
     events: Vec<EventRow>,
     /// Where the next page begins; null on the last one.
     next_cursor: Option<String>,
+    /// Where `text` was given without `from`: events from here on were looked through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    searched_from: Option<Timestamp>,
 }
 
 /// Either answer.
@@ -123,7 +129,8 @@ pub enum Metrics {
 /// Newest first. What arrives meanwhile never moves what is on later pages: a cursor is a place
 /// between two events and not a number of events to skip. As CSV (`Accept: text/csv`) all events that
 /// match are streamed. With `group` the counts come from rollups, which are about a second behind,
-/// and every minute, hour or day of the period is there, also those without errors.
+/// and every minute, hour or day of the period is there, also those without errors. Together with
+/// `text`, and with `fingerprint` per minute, the errors themselves are counted.
 #[utoipa::path(
     get,
     path = "/api/error-metrics",
@@ -155,7 +162,9 @@ async fn read_error_metrics(
             let (events, next_cursor) =
                 pages::read(&caller, &wanted, limit, wanted.cursor.as_ref()).await?;
             let next_cursor = next_cursor.map(|cursor| cursor.to_string());
-            Ok(Json(Metrics::Events(Page { events, next_cursor })).into_response())
+            let searched_from = wanted.from.filter(|_| asked.from.is_none());
+            let page = Page { events, next_cursor, searched_from };
+            Ok(Json(Metrics::Events(page)).into_response())
         }
         (None, Format::Csv) => {
             // The first page is read before the answer begins, so that a refusal can still be told.
@@ -163,6 +172,18 @@ async fn read_error_metrics(
             Ok(as_csv("error-events.csv", body.into_response()))
         }
     }
+}
+
+/// What PostgREST said, or, where it was the time that ran out, what to ask for instead.
+fn too_slow_or(error: RestError) -> Problem {
+    if error.is_too_slow() {
+        tracing::warn!(%error, "a query of the API took too long");
+        return Problem::unavailable(
+            "the database took longer over this than it may; ask for a shorter period, or only for some \
+             projects, workflows or fingerprints",
+        );
+    }
+    error.into()
 }
 
 fn as_csv(name: &'static str, mut response: Response) -> Response {

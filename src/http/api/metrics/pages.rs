@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     super::{Caller, Problem},
     cursor::Cursor,
+    too_slow_or,
     wanted::Wanted,
 };
 use crate::{
@@ -74,7 +75,7 @@ pub async fn read(
                 limit /= 2;
                 continue;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(too_slow_or(error)),
         };
         // A full page may be the last one; the next is then empty, which says so.
         let last = events.last().filter(|_| events.len() >= limit);

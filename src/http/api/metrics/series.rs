@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::{
     super::{Caller, Problem},
+    too_slow_or,
     wanted::{Unit, Wanted},
 };
 use crate::model::{Timestamp, TypePattern};
@@ -68,8 +69,11 @@ pub async fn read(caller: &Caller, wanted: &Wanted, unit: Unit) -> Result<Series
         "severities": some(wanted.severities.iter().map(ToString::to_string).collect()),
         "workflows": some(wanted.workflows.iter().map(ToString::to_string).collect()),
         "projects": some(wanted.projects.iter().map(ToString::to_string).collect()),
+        "fingerprints": some(wanted.fingerprints.iter().map(ToString::to_string).collect()),
+        "contains": wanted.text,
     });
-    let counted: Vec<Counted> = caller.call("error_counts", &arguments).await?;
+    let counted: Vec<Counted> =
+        caller.call("error_counts", &arguments).await.map_err(too_slow_or)?;
     Ok(filled(unit, (from, to), &counted))
 }
 

@@ -18,6 +18,8 @@ const VALUES: usize = 100;
 const BUCKETS: i64 = 1_500;
 /// Characters of a text to look for.
 const TEXT: usize = 200;
+/// How long a period may be searched for a text: no index helps there, every message is read.
+const SEARCHED: Span = Span::from_secs(7 * 86_400);
 
 /// How long each bucket of a series is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,14 +118,14 @@ impl Wanted {
         {
             problem("to", "must be later than from".to_owned());
         }
+        if wanted.text.is_some() {
+            wanted.settle_search(&mut problem, now);
+        }
         if let Some(unit) = wanted.group {
             wanted.settle_period(&mut problem, unit, now);
-            for (field, given) in [
-                ("fingerprint", asked.fingerprint.is_some()),
-                ("text", asked.text.is_some()),
-                ("cursor", asked.cursor.is_some()),
-                ("limit", asked.limit.is_some()),
-            ] {
+            for (field, given) in
+                [("cursor", asked.cursor.is_some()), ("limit", asked.limit.is_some())]
+            {
                 if given {
                     problem(field, "does not go together with group".to_owned());
                 }
@@ -132,7 +134,27 @@ impl Wanted {
         if problems.is_empty() { Ok(wanted) } else { Err(Problem::fields(problems)) }
     }
 
-    /// Widens the period of a series to whole buckets; where it has no beginning, it has 60 of them.
+    /// Bounds the period that is searched for a text. Where it has no beginning, it is as long as it may be;
+    /// that of a series is settled with its buckets.
+    fn settle_search(&mut self, problem: &mut impl FnMut(&str, String), now: Timestamp) {
+        let to = self.to.unwrap_or(now);
+        match self.from {
+            Some(from) if to.since(from) > SEARCHED => {
+                let days = SEARCHED.micros() / Unit::Day.length().micros();
+                problem(
+                    "from",
+                    format!(
+                        "a text is looked for in at most {days} days; ask for a shorter period"
+                    ),
+                );
+            }
+            None if self.group.is_none() => self.from = Some(to - SEARCHED),
+            _ => {}
+        }
+    }
+
+    /// Widens the period of a series to whole buckets; where it has no beginning, it has 60 of them, or
+    /// as many as are searched for a text.
     fn settle_period(
         &mut self,
         problem: &mut impl FnMut(&str, String),
@@ -142,7 +164,8 @@ impl Wanted {
         let length = unit.length();
         let to = self.to.unwrap_or(now);
         let to = unit.start(to + length - Span::from_micros(1));
-        let from = self.from.unwrap_or(to - Span::from_micros(60 * length.micros()));
+        let most = if self.text.is_some() { SEARCHED.micros() } else { i64::MAX };
+        let from = self.from.unwrap_or(to - Span::from_micros(most.min(60 * length.micros())));
         let from = unit.start(from);
         if to.since(from).micros() > BUCKETS * length.micros() {
             let unit = unit.as_str();
@@ -267,7 +290,12 @@ mod tests {
             (&many, &["severity"]),
             ("group=minute", &[]),
             ("group=minute&from=2020-01-01T00:00:00Z", &["from"]),
-            ("group=day&text=x&limit=5", &["text", "limit"]),
+            ("group=day&text=x&limit=5", &["limit"]),
+            ("group=minute&cursor=AAZg4UdcI4IAAAAAAACE-A", &["cursor"]),
+            ("text=x&from=2026-01-01T00:00:00Z&to=2026-01-08T00:00:00Z", &[]),
+            ("text=x&from=2026-01-01T00:00:00Z&to=2026-01-08T00:00:00.000001Z", &["from"]),
+            ("text=x&from=2026-01-01T00:00:00Z", &["from"]),
+            ("text=x&group=day&from=2026-01-01T00:00:00Z&to=2026-01-09T00:00:00Z", &["from"]),
         ] {
             check(query, expected);
         }
@@ -280,5 +308,22 @@ mod tests {
         let end = Timestamp::from_secs(1_780_000_080);
         assert_eq!(wanted.to, Some(end), "the minute that is not over yet is one of them");
         assert_eq!(wanted.from, Some(end - Span::from_secs(3_600)));
+    }
+
+    #[test]
+    fn a_text_is_looked_for_in_a_week() {
+        let text = Some("x".to_owned());
+        let read = |group: Option<&str>| {
+            let group = group.map(str::to_owned);
+            Wanted::read(&Asked { text: text.clone(), group, ..Asked::default() }, NOW).unwrap()
+        };
+        let searched = read(None);
+        assert_eq!((searched.from, searched.to), (Some(NOW - SEARCHED), None));
+        for (unit, buckets) in [("minute", 60), ("hour", 60), ("day", 7)] {
+            let series = read(Some(unit));
+            let length = series.group.unwrap().length().micros();
+            let period = series.to.unwrap().since(series.from.unwrap());
+            assert_eq!(period.micros(), buckets * length, "{unit}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Makes requests from the document.
 
+use std::collections::BTreeMap;
+
 use rand::{Rng as _, rngs::StdRng};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -25,12 +27,19 @@ const ODD: [&str; 14] = [
 /// Makes values at random.
 pub struct Maker<'a> {
     pub document: &'a Value,
+    /// What members and parameters with these names may name, the caller's own first.
+    pub ids: &'a BTreeMap<&'static str, Vec<Uuid>>,
     pub rng: StdRng,
     /// How likely each value is not as the document wants it.
     pub oddness: f64,
 }
 
 impl Maker<'_> {
+    /// Whether something is to be odd now.
+    pub fn odd_choice(&mut self) -> bool {
+        self.rng.random_bool(self.oddness)
+    }
+
     /// A query string for an operation, from its question mark on.
     pub fn query(&mut self, operation: &Value) -> String {
         let mut pairs = url::form_urlencoded::Serializer::new(String::new());
@@ -44,7 +53,7 @@ impl Maker<'_> {
                 Some(example) if !self.rng.random_bool(self.oddness) => example.to_owned(),
                 // A pattern without an example is that of ids.
                 None if schema_has_pattern(parameter) && !self.rng.random_bool(self.oddness) => {
-                    Uuid::from_u128(self.rng.random()).to_string()
+                    self.id(name).to_string()
                 }
                 _ => match self.value(&parameter["schema"], 0) {
                     Value::String(text) => text,
@@ -61,16 +70,65 @@ impl Maker<'_> {
 
     /// A body for an operation that takes one.
     pub fn body(&mut self, operation: &Value) -> Option<Vec<u8>> {
-        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
-        if !schema.is_object() {
-            return None;
-        }
-        let mut body = self.value(schema, 0).to_string().into_bytes();
+        let content = operation["requestBody"]["content"].as_object()?.values().next()?;
+        let example = &content["example"];
+        // Mostly like the example, which is more likely to mean something.
+        let by_schema = example.is_null() || self.odd_choice();
+        let made = match by_schema {
+            true => self.value(&content["schema"], 0),
+            false => self.like(&example.clone(), 0),
+        };
+        let mut body = match made {
+            // Of a form; everything else is JSON.
+            Value::String(text) if content["schema"]["type"] == "string" => text.into_bytes(),
+            other => other.to_string().into_bytes(),
+        };
         if self.rng.random_bool(self.oddness / 4.0) && !body.is_empty() {
             let place = self.rng.random_range(0..body.len());
             body[place] = self.rng.random();
         }
         Some(body)
+    }
+
+    /// Something like an example: with ids that there are, and here and there not quite like it.
+    pub fn like(&mut self, example: &Value, depth: u32) -> Value {
+        if self.odd_choice() {
+            return self.odd(depth);
+        }
+        match example {
+            Value::Array(items) => items.iter().map(|item| self.like(item, depth + 1)).collect(),
+            Value::Object(members) => {
+                let mut made = Map::new();
+                for (name, member) in members {
+                    if self.rng.random_bool(self.oddness / 4.0) {
+                        continue;
+                    }
+                    let is_id = member.as_str().is_some_and(|text| Uuid::parse_str(text).is_ok());
+                    let known = is_id && self.ids.contains_key(name.as_str());
+                    let member =
+                        if known { json!(self.id(name)) } else { self.like(member, depth + 1) };
+                    made.insert(name.clone(), member);
+                }
+                self.surprise(&mut made, depth);
+                made.into()
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// An id that a member or parameter of this name may name.
+    fn id(&mut self, name: &str) -> Uuid {
+        match self.ids.get(name) {
+            Some(ids) if self.oddness == 0.0 => ids[0],
+            Some(ids) if self.rng.random_bool(0.8) => ids[self.rng.random_range(0..ids.len())],
+            _ => Uuid::from_u128(self.rng.random()),
+        }
+    }
+
+    fn surprise(&mut self, object: &mut Map<String, Value>, depth: u32) {
+        if self.rng.random_bool(self.oddness / 4.0) {
+            object.insert("nobody_knows_me".to_owned(), self.odd(depth + 1));
+        }
     }
 
     fn value(&mut self, schema: &Value, depth: u32) -> Value {
@@ -119,12 +177,19 @@ impl Maker<'_> {
         for (name, schema) in properties {
             let missing = if required.contains(&name.as_str()) { self.oddness / 4.0 } else { 0.5 };
             if !self.rng.random_bool(missing) {
-                object.insert(name.clone(), self.value(schema, depth + 1));
+                let value = match name.as_str() {
+                    name if self.ids.contains_key(name) && !self.odd_choice() => {
+                        json!(self.id(name))
+                    }
+                    // A period that is one.
+                    "from" if !self.odd_choice() => json!("2026-10-01T00:00:00Z"),
+                    "to" if !self.odd_choice() => json!("2026-10-03T00:00:00Z"),
+                    _ => self.value(schema, depth + 1),
+                };
+                object.insert(name.clone(), value);
             }
         }
-        if self.rng.random_bool(self.oddness / 4.0) {
-            object.insert("nobody_knows_me".to_owned(), self.odd(depth + 1));
-        }
+        self.surprise(&mut object, depth);
         object.into()
     }
 
@@ -145,7 +210,7 @@ impl Maker<'_> {
     }
 
     fn odd(&mut self, depth: u32) -> Value {
-        match self.rng.random_range(0..9) {
+        match self.rng.random_range(0..11) {
             0 => Value::Null,
             1 => json!(self.rng.random::<bool>()),
             2 => json!(self.rng.random::<i64>()),
@@ -154,6 +219,7 @@ impl Maker<'_> {
             5 => json!({}),
             6 if depth < 4 => json!({"deeper": [self.odd(depth + 1)]}),
             7 => json!("x".repeat(self.rng.random_range(1..3_000))),
+            8 => json!(u64::MAX),
             _ => json!(ODD[self.rng.random_range(0..ODD.len())]),
         }
     }
