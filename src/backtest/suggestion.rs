@@ -24,7 +24,8 @@ pub(super) fn suggest(metric: &Metric, samples: &[f64]) -> Suggestion {
     } else if max > 0.0 {
         let warning = above(metric, p99);
         let critical = above(metric, p999.max(warning));
-        let text = format!("{spread}: warn from {}, critical from {}.", said(warning), said(critical));
+        let text =
+            format!("{spread}: warn from {}, critical from {}.", said(warning), said(critical));
         (Some(warning), Some(critical), text)
     } else {
         let text = "Nothing happened in this time, so it suggests no threshold.".to_owned();
