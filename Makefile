@@ -38,7 +38,7 @@ fuzz: ## Fuzz targets, FUZZ_SECONDS (600) each; needs cargo-fuzz and a nightly c
 
 bench: setup ## Benchmarks in release mode against their budgets: one table, also as target/bench/summary.json.
 	cargo bench --workspace --exclude meshhook-errors
-	cargo bench -p meshhook-errors --bench engine --bench frames --bench ledger --bench insert --bench feed --bench memory
+	cargo bench -p meshhook-errors --bench engine --bench frames --bench ledger --bench insert --bench feed --bench memory --bench instructions
 	cd packages/error-reporter && node bench/capture.js
 	@cargo bench --quiet -p meshhook-errors --bench report
 

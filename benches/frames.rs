@@ -18,7 +18,7 @@ mod summary;
 use summary::{Line, Summary, criterion::nanoseconds};
 
 /// A frame as Realtime 2.129 sends it to a role that may read the counted columns.
-const FRAME: &str = r#"[null,null,"realtime:meshhook-errors","postgres_changes",{"data":{"table":"error_metrics","type":"INSERT","record":{"seq": 184467, "source": "worker", "message": "POST https://api.example.com/v1/orders timed out after 30000 ms (attempt 3 of 5)", "error_id": "0190b0a0-6c1e-7b60-9d0e-6f3f0f9a1c55", "severity": "high", "timestamp": "2026-11-22T12:07:47.720301+00:00", "error_type": "execution.timeout", "project_id": "11111111-1111-4111-8111-111111111111", "fingerprint": "5f0c6f0e-7f44-4d8b-9f7e-3b1f4d0d9a10", "received_at": "2026-11-22T12:07:47.731442+00:00", "workflow_id": "22222222-2222-4222-8222-222222222222"},"columns":[{"name": "error_id", "type": "uuid"}, {"name": "timestamp", "type": "timestamptz"}, {"name": "source", "type": "text"}, {"name": "error_type", "type": "text"}, {"name": "severity", "type": "error_severity"}, {"name": "workflow_id", "type": "uuid"}, {"name": "project_id", "type": "uuid"}, {"name": "message", "type": "text"}, {"name": "fingerprint", "type": "uuid"}, {"name": "received_at", "type": "timestamptz"}, {"name": "seq", "type": "int8"}],"errors":null,"schema":"public","commit_timestamp":"2026-11-22T12:07:47.733Z"},"ids":[43783255]}]"#;
+const FRAME: &str = include_str!("frames/error.json");
 
 #[derive(Deserialize)]
 struct Typed<'a, R>(

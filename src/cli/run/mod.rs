@@ -1,4 +1,7 @@
 //! `run`: the daemon, and how its parts are wired.
+//! Nothing is decided or counted here, and nothing is written in SQL: that is the parts' own work.
+//! The environment comes in once, at the start; what goes out is the parts' doing, and the answers of `/readyz` and
+//! the status row are put together here.
 
 mod boot;
 mod daemon;

@@ -1,4 +1,6 @@
 //! Tests of who is told: silences, quiet hours over changes of the clock, inhibition, and what is owed.
+//! No clock and no database: what those tell is in the integration tests.
+//! Facts are made here; what comes out of `telling` is compared with what an operator would expect.
 
 mod desk;
 mod quiet;
