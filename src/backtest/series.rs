@@ -24,6 +24,8 @@ pub(super) struct Series {
     /// Distance of samples in microseconds, a multiple of a bucket's width.
     step: i64,
     next: Timestamp,
+    /// The first point that no sample has spoken for yet.
+    unspoken: usize,
     visits: usize,
 }
 
@@ -41,6 +43,7 @@ impl Series {
             samples: Vec::new(),
             step: width.saturating_mul(most),
             next: from,
+            unspoken: 0,
             visits: 0,
         };
         series.go_on();
@@ -56,8 +59,7 @@ impl Series {
     /// Takes the sample that was due; none where there were too few runs to tell. `groups` is how many
     /// groups had to be looked at for it.
     pub fn sample(&mut self, value: Option<f64>, groups: usize) {
-        self.samples.extend(value.map(|value| (self.next.micros(), value)));
-        self.note(self.next, value);
+        self.take(self.next, value);
         self.visits += groups;
         if self.visits > VISITS {
             self.visits /= 2;
@@ -75,19 +77,35 @@ impl Series {
         if at < self.from || at > self.to {
             return;
         }
-        let length = i128::from(self.to.since(self.from).micros().max(1));
-        let count = i128::try_from(self.points.len()).unwrap_or(1);
-        let place = i128::from(at.since(self.from).micros()) * count / length;
-        let place = usize::try_from(place.min(count - 1)).unwrap_or(0);
+        let place = self.place_of(at);
         if let Some(point) = self.points.get_mut(place) {
             *point = Some(point.map_or(value, |known| known.max(value)));
         }
     }
 
-    /// The value at the end, which is the last sample.
-    pub fn end(&mut self, at: Timestamp, value: Option<f64>) {
+    /// Which point an instant belongs to.
+    fn place_of(&self, at: Timestamp) -> usize {
+        let length = i128::from(self.to.since(self.from).micros().max(1));
+        let count = i128::try_from(self.points.len()).unwrap_or(1);
+        let place = i128::from(at.since(self.from).micros()) * count / length;
+        usize::try_from(place.clamp(0, count - 1)).unwrap_or(0)
+    }
+
+    /// A sample speaks for all points since the one before it: over a short time, or with a long window,
+    /// there are more points than samples, and between two of them nothing is unknown.
+    fn take(&mut self, at: Timestamp, value: Option<f64>) {
         self.samples.extend(value.map(|value| (at.micros(), value)));
         self.note(at, value);
+        let place = self.place_of(at);
+        if let Some(skipped) = self.points.get_mut(self.unspoken..place) {
+            skipped.iter_mut().filter(|point| point.is_none()).for_each(|point| *point = value);
+        }
+        self.unspoken = self.unspoken.max(place + 1);
+    }
+
+    /// The value at the end, which is the last sample.
+    pub fn end(&mut self, at: Timestamp, value: Option<f64>) {
+        self.take(at, value);
     }
 
     /// The points in order of time, and all samples in ascending order.
@@ -141,6 +159,28 @@ mod tests {
             assert_eq!(found.len(), points, "{length} {window}");
             assert_eq!(samples.len(), usize::try_from(taken).unwrap_or(0));
             assert!(found.is_sorted_by_key(|point| point.at), "{length} {window}");
+        }
+    }
+
+    #[test]
+    fn between_two_samples_nothing_is_unknown() {
+        let at = Timestamp::from_secs;
+        for (length, window) in [(1_320, 300), (30 * 86_400, 2_592_000), (600, 3_600)] {
+            let mut series = Series::new(at(1_000), at(1_000 + length), Span::from_secs(window));
+            let mut unknown = 0;
+            while let Some(due) = series.next() {
+                // Too few runs to tell in the second half.
+                let known = due.since(at(1_000)) < Span::from_secs(length / 2);
+                unknown += usize::from(!known);
+                series.sample(known.then_some(0.5), 1);
+            }
+            series.end(at(1_000 + length), None);
+            let (points, _) = series.finish();
+            let half = points.len() / 2;
+            let values = |part: &[Point]| part.iter().filter(|point| point.value.is_some()).count();
+            let samples_apart = half / unknown.max(1) + 1;
+            assert!(values(&points[..half]) >= half - samples_apart, "{length} {window}");
+            assert!(values(&points[half..]) <= samples_apart, "{length} {window}");
         }
     }
 
