@@ -1,6 +1,8 @@
-//! What `docs/schema.md`, `docs/alerts.md`, `docs/webhooks.md` and `docs/api.md` tell people to type is typed here.
+//! What the README, `docs/schema.md`, `docs/alerts.md`, `docs/webhooks.md` and `docs/api.md` tell people to
+//! type is typed here.
 
 mod api;
+mod commands;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -9,6 +11,7 @@ use uuid::Uuid;
 
 use crate::support::rest::RestSite;
 
+const README: &str = include_str!("../../README.md");
 const PAGE: &str = include_str!("../../docs/schema.md");
 const ALERTS: &str = include_str!("../../docs/alerts.md");
 const WEBHOOKS: &str = include_str!("../../docs/webhooks.md");
@@ -76,6 +79,23 @@ async fn the_commands_of_the_page_work() {
             .unwrap();
         assert_eq!(count, rows, "after {repeat} times: only the bulk insert may be repeated");
     }
+}
+
+#[tokio::test]
+async fn the_command_of_the_readme_inserts_one_error_however_often_it_is_sent() {
+    let site = RestSite::start().await;
+    let token = site.token(&json!({"role": "error_reporter"}));
+    let commands = blocks(README, "sh");
+    let command = commands.iter().find(|command| command.starts_with("curl ")).expect("an insert");
+    for _ in 0..2 {
+        let status = curl(&site, "ERROR_REPORTER_TOKEN", &token, command).await;
+        assert!(matches!(status, 200 | 201), "{status}: {command}");
+    }
+    let messages: Vec<String> = sqlx::query_scalar("select message from public.error_metrics")
+        .fetch_all(&site.admin)
+        .await
+        .unwrap();
+    assert_eq!(messages, ["GET /orders timed out"]);
 }
 
 /// Each page is read from its beginning: what a statement makes, a later one may name.
