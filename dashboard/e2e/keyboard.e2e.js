@@ -94,7 +94,7 @@ it('searches and walks through rows; typing is left alone', async () => {
 	await tab.done();
 });
 
-it('takes an incident in hand, gives it back, comments and mutes it without a mouse', async () => {
+it('takes an incident in hand, gives it back and mutes it without a mouse', async () => {
 	const name = `Keys ${Date.now()}`;
 	const error_type = `execution.keys_${Date.now()}`;
 	const made = await rest('/alert_rules?select=rule_id', {
@@ -128,7 +128,7 @@ it('takes an incident in hand, gives it back, comments and mutes it without a mo
 	await press(page, 'e');
 	await row.getByText('has it in hand').waitFor();
 
-	// The list is drawn anew with the answer, and the focus stays on its row.
+	// The button that was pressed is gone, and the focus with it.
 	await row.getByRole('link', { name }).focus();
 	await press(page, 'Enter');
 	await page.getByRole('heading', { name, level: 1 }).waitFor();
