@@ -75,8 +75,9 @@ lint-deploy: ## Checks the files in deploy/ with the programs that read them, wh
 sbom: ## What the binary and the npm packages are made of, as CycloneDX in target/sbom.
 	@node .ci/sbom.mjs
 
-deny: ## Licences, advisories and duplicate versions of dependencies.
-	cargo deny check
+deny: ## Licences, bans, sources and advisories of dependencies; needs cargo-deny, and the network for advisories.
+	cargo deny check bans licenses sources
+	cargo deny check advisories
 
 clean: ## Remove what was built.
 	cargo clean
