@@ -9,12 +9,14 @@ pub enum Error {
     #[error("the configuration has problems:\n{0}")]
     Configuration(#[from] Problems),
     /// Something the program needs did not answer.
-    #[error("{what} cannot be reached: {source}")]
+    #[error("{what} cannot be reached: {source}; {todo}")]
     Unavailable {
         /// What did not answer.
         what: &'static str,
         /// How it failed.
         source: Box<dyn std::error::Error + Send + Sync>,
+        /// What to do about it.
+        todo: &'static str,
     },
     /// What was asked for failed; the text says what happened, to what, and what to do.
     #[error("{0}")]
@@ -37,12 +39,13 @@ impl Error {
         Self::Failed(text.to_string())
     }
 
-    /// `what` did not answer.
+    /// `what` did not answer; `todo` says what to do.
     pub fn unavailable(
         what: &'static str,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+        todo: &'static str,
     ) -> Self {
-        Self::Unavailable { what, source: source.into() }
+        Self::Unavailable { what, source: source.into(), todo }
     }
 }
 

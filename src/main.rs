@@ -32,10 +32,10 @@ fn boot(cli: Cli) -> Result<(), Error> {
     let telemetry = reader.finish(telemetry).map_err(|own| cli.problems(&environment, own))?;
     // Declared before the runtime, so that it ends after it, when nothing is told any more.
     let _telling = telemetry::start(&telemetry);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::unavailable("the runtime", error))?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+            Error::unavailable("the runtime", error, "look at the limits of this user")
+        })?;
     let result = runtime.block_on(cli.execute(environment));
     // Blocking look-ups of names must not delay the end.
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));

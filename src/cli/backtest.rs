@@ -61,12 +61,11 @@ pub async fn execute(arguments: Arguments, environment: &Environment) -> Result<
     let config = Database::read(&mut reader);
     let db = wiring::database(&reader.finish(config)?)?;
     let (rule, channels) = wanted(&arguments, &db).await?;
-    let restraints =
-        backtest::restraints(&db, &rule, (from, to), TIME_LIMIT).await.map_err(Error::failed)?;
+    let restraints = backtest::restraints(&db, &rule, (from, to), TIME_LIMIT).await?;
     let suggest = arguments.suggest;
     let request = Request { rule, channels, restraints, from, to, suggest };
     let progress = Progress::of(format_args!("evaluating from {from} to {to}"));
-    let report = backtest::run(&db, &request, TIME_LIMIT).await.map_err(Error::failed)?;
+    let report = backtest::run(&db, &request, TIME_LIMIT).await?;
     drop(progress);
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report).map_err(Error::failed)?);
@@ -88,12 +87,11 @@ pub fn moment(text: &str, now: Timestamp) -> Result<Timestamp, String> {
 async fn wanted(arguments: &Arguments, db: &Db) -> Result<(Rule, Vec<ChannelRef>), Error> {
     let Some(path) = &arguments.rule_file else {
         let name = arguments.rule.as_deref().unwrap_or_default();
-        let found = backtest::find(db, name, arguments.project, TIME_LIMIT).await;
-        let found = found.map_err(Error::failed)?;
+        let found = backtest::find(db, name, arguments.project, TIME_LIMIT).await?;
         return Ok((found.rule, found.channels.into_iter().map(ChannelRef::from).collect()));
     };
     let text = std::fs::read_to_string(path)
-        .map_err(|error| fail(&path.display().to_string(), &error.to_string()))?;
+        .map_err(|error| fail(&path.display().to_string(), &format!("cannot be read: {error}")))?;
     let mut rules = rules_file::parse(&text).map_err(|problems| {
         let lines = problems.iter().map(|problem| format!("{}: {problem}", path.display()));
         Error::failed(lines.collect::<Vec<_>>().join("\n"))
@@ -106,8 +104,7 @@ async fn wanted(arguments: &Arguments, db: &Db) -> Result<(Rule, Vec<ChannelRef>
         return Err(fail(&path.display().to_string(), &message));
     };
     let rule = Rule { project_id: arguments.project, ..file_rule.rule.clone() };
-    let known = rule_rows::channels_for(db, rule.project_id, TIME_LIMIT).await;
-    let known = known.map_err(Error::failed)?;
+    let known = rule_rows::channels_for(db, rule.project_id, TIME_LIMIT).await?;
     let channels = file_rule.channels.iter().map(|binding| {
         let channel = known.iter().find(|channel| channel.name == binding.name);
         ChannelRef {

@@ -61,18 +61,17 @@ pub async fn set_secret(
     let secret = SecretString::from(text.trim());
     if text.trim().is_empty() {
         return Err(Error::failed(
-            "standard input is empty; give the secret there, not as an argument",
+            "standard input is empty; give the secret there, as in meshhook-errors secret CHANNEL < FILE",
         ));
     }
-    let channel = parts.channels(&db).find(&channel).await.map_err(Error::failed)?;
-    parts.secrets(&db)?.set(channel.id, &secret).await.map_err(Error::failed)?;
+    let channel = parts.channels(&db).find(&channel).await?;
+    parts.secrets(&db)?.set(channel.id, &secret).await?;
     println!("the secret of channel {:?} is stored", channel.name);
     Ok(())
 }
 
 async fn reseal(secrets: &Secrets) -> Result<(), Error> {
-    let Resealed { renewed, current, unreadable } =
-        secrets.reseal().await.map_err(Error::failed)?;
+    let Resealed { renewed, current, unreadable } = secrets.reseal().await?;
     println!("{renewed} secrets encrypted anew, {current} were so before");
     if unreadable.is_empty() {
         return Ok(());
@@ -89,9 +88,7 @@ pub async fn send_test(arguments: TestArguments, environment: &Environment) -> R
     let parts = wiring::notify_parts(&notify, Clock::system())?;
     let channels = parts.channels(&db);
     let dashboard = notify.dashboard_url.as_ref().map(url::Url::as_str);
-    let report = send(&channels, &parts.senders, &arguments.channel, dashboard)
-        .await
-        .map_err(Error::failed)?;
+    let report = send(&channels, &parts.senders, &arguments.channel, dashboard).await?;
     if let Some(note) = &report.note {
         eprintln!("note: {note}");
     }
@@ -114,11 +111,12 @@ pub async fn send_test(arguments: TestArguments, environment: &Environment) -> R
             Ok(())
         }
         Outcome::Retry { reason, .. } => Err(Error::failed(format!(
-            "channel {channel:?} could not be reached this time: {reason}"
+            "channel {channel:?} could not be reached this time: {reason}; try again, or look at its address"
         ))),
-        Outcome::Permanent { reason } => {
-            Err(Error::failed(format!("channel {channel:?} refused the test message: {reason}")))
-        }
+        Outcome::Permanent { reason } => Err(Error::failed(format!(
+            "channel {channel:?} refused the test message: {reason}; mend the channel or its secret, and \
+                 try again"
+        ))),
     }
 }
 

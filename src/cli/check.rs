@@ -2,12 +2,12 @@
 
 mod realtime;
 
-use std::{fmt::Display, time::Duration};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{reconcile, wiring};
+use super::{advice, reconcile, wiring};
 use crate::{
     clock::Clock,
     config::{
@@ -18,7 +18,7 @@ use crate::{
     model::Timestamp,
     notify::probe,
     rest::Select,
-    store::{Db, diagnose},
+    store::{Db, channels::Channel, diagnose},
 };
 
 /// How long one question to the database may take.
@@ -27,6 +27,9 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// What lets a Realtime with a login of few rights hear for us.
 const REALTIME_LOGIN: &str = "should Realtime log in by that role: grant error_daemon to \
     supabase_realtime_admin, or where that is refused, to service_role";
+
+/// What to do about a variable.
+const VARIABLE: &str = "write it as .env.example shows it";
 
 /// What sslmode=require leaves open.
 const UNVERIFIED: &str = "the connection is encrypted, but nobody verified whose server it is; \
@@ -69,6 +72,18 @@ impl Report {
         self.line("FAIL", what, &detail.to_string(), todo);
     }
 
+    /// What the configuration makes impossible is named by its variables.
+    fn refuse(&mut self, what: &str, error: Error, todo: &str) {
+        match error {
+            Error::Configuration(Problems(problems)) => {
+                for problem in problems {
+                    self.fail(problem.variable, problem.text, VARIABLE);
+                }
+            }
+            error => self.fail(what, error, todo),
+        }
+    }
+
     fn line(&mut self, state: &str, what: &str, detail: &str, todo: &str) {
         if self.as_json {
             let todo = Some(todo).filter(|todo| !todo.is_empty());
@@ -97,14 +112,9 @@ pub async fn execute(arguments: Arguments, environment: &Environment) -> Result<
     let supabase = section(&mut report, environment, Supabase::read);
     let credentials = section(&mut report, environment, Credentials::read);
     let notify = section(&mut report, environment, Notify::read);
+    let upkeep = section(&mut report, environment, Upkeep::read);
     section(&mut report, environment, |reader| {
-        Some((
-            Http::read(reader),
-            Api::read(reader),
-            Feed::read(reader),
-            Instance::read(reader),
-            Upkeep::read(reader),
-        ))
+        Some((Http::read(reader), Api::read(reader), Feed::read(reader), Instance::read(reader)))
     });
     if report.failed == 0 {
         report.ok("variables", "every one that is set can be read");
@@ -118,13 +128,17 @@ pub async fn execute(arguments: Arguments, environment: &Environment) -> Result<
         realtime::check(&mut report, supabase, credentials, db.as_ref(), &clock).await;
     }
     if let (Some(db), Some(notify), false) = (&db, &notify, arguments.no_channels) {
-        check_channels(&mut report, db, notify, &clock).await;
+        let told = upkeep.and_then(|upkeep| upkeep.system_channels).unwrap_or_default();
+        check_channels(&mut report, db, notify, &told, &clock).await;
     }
     if report.as_json {
         println!("{}", json!({"failed": report.failed, "checks": report.lines}));
     }
     if report.failed > 0 {
-        return Err(Error::failed(format!("{} of the checks failed", report.failed)));
+        return Err(Error::failed(format!(
+            "{} of the checks failed; what to do stands below each",
+            report.failed
+        )));
     }
     Ok(())
 }
@@ -139,10 +153,8 @@ fn section<T>(
     let value = read(&mut reader);
     match reader.finish(value) {
         Ok(value) => Some(value),
-        Err(Problems(problems)) => {
-            for problem in problems {
-                report.fail(problem.variable, problem.text, "");
-            }
+        Err(problems) => {
+            report.refuse("variables", problems.into(), VARIABLE);
             None
         }
     }
@@ -152,7 +164,7 @@ async fn check_database(report: &mut Report, config: &Database) -> Option<Db> {
     let db = match wiring::database(config) {
         Ok(db) => db,
         Err(error) => {
-            report.fail("database", error, "write DATABASE_URL as .env.example shows it");
+            report.refuse("database", error, VARIABLE);
             return None;
         }
     };
@@ -171,9 +183,7 @@ async fn check_database(report: &mut Report, config: &Database) -> Option<Db> {
             }
         }
         Err(error) => {
-            let todo = "check host, port, user and password in DATABASE_URL \
-                        (alter role error_daemon password '…')";
-            report.fail("database", error, todo);
+            report.fail("database", advice::reason(&error), advice::database(&error));
             return None;
         }
     }
@@ -184,7 +194,7 @@ async fn check_database(report: &mut Report, config: &Database) -> Option<Db> {
             report.fail("migrations", format!("missing {}", missing.join(", ")), todo);
             return Some(db);
         }
-        Err(error) => report.fail("migrations", error, ""),
+        Err(error) => report.fail("migrations", &error, advice::database(&error)),
     }
     match diagnose::unpublished(&db, TIME_LIMIT).await {
         Ok(missing) if missing.is_empty() => {
@@ -195,7 +205,7 @@ async fn check_database(report: &mut Report, config: &Database) -> Option<Db> {
             format!("supabase_realtime lacks {}", missing.join(", ")),
             "apply the last migration again, or alter publication supabase_realtime add table …",
         ),
-        Err(error) => report.fail("publication", error, ""),
+        Err(error) => report.fail("publication", &error, advice::database(&error)),
     }
     check_rights(report, &db).await;
     check_instances(report, &db).await;
@@ -247,7 +257,7 @@ async fn check_instances(report: &mut Report, db: &Db) {
                 None => report.note("daemon", "no instance leads at the moment"),
             }
         }
-        Err(error) => report.fail("daemon", error, ""),
+        Err(error) => report.fail("daemon", &error, advice::database(&error)),
     }
 }
 
@@ -268,7 +278,7 @@ async fn check_rest(
     );
     let client = match client {
         Ok(client) => client,
-        Err(error) => return report.fail("PostgREST", error, todo),
+        Err(error) => return report.refuse("PostgREST", error, todo),
     };
     let select =
         Select { table: "error_metrics", columns: "error_id", filters: &[], order: "", limit: 1 };
@@ -278,15 +288,30 @@ async fn check_rest(
     }
 }
 
-async fn check_channels(report: &mut Report, db: &Db, notify: &Notify, clock: &Clock) {
+/// `told` are the channels that are told of trouble with the tracker itself, by name or id.
+async fn check_channels(
+    report: &mut Report,
+    db: &Db,
+    notify: &Notify,
+    told: &[String],
+    clock: &Clock,
+) {
     let parts = match wiring::notify_parts(notify, clock.clone()) {
         Ok(parts) => parts,
-        Err(error) => return report.fail("channels", error, ""),
+        Err(error) => return report.refuse("channels", error, VARIABLE),
     };
     let channels = match parts.channels(db).all().await {
         Ok(channels) => channels,
-        Err(error) => return report.fail("channels", error, ""),
+        Err(error) => return report.fail("channels", error, "look at the database, then again"),
     };
+    for name in told {
+        let known =
+            |channel: &Arc<Channel>| channel.name == *name || channel.id.to_string() == *name;
+        if !channels.iter().any(known) {
+            let detail = format!("there is no channel {name:?}");
+            report.fail("SYSTEM_ALERT_CHANNELS", detail, "take names or ids from alert_channels");
+        }
+    }
     if channels.is_empty() {
         report.note("channels", "there is none; nobody will be told of an incident");
     }

@@ -50,10 +50,9 @@ pub async fn execute(arguments: Arguments, environment: &Environment) -> Result<
     let mut reader = environment.reader();
     let config = Database::read(&mut reader);
     let db = wiring::database(&reader.finish(config)?)?;
-    let found = backtest::find(&db, &arguments.rule, arguments.project, TIME_LIMIT).await;
-    let found = found.map_err(Error::failed)?;
+    let found = backtest::find(&db, &arguments.rule, arguments.project, TIME_LIMIT).await?;
     let progress = Progress::of("looking at the rule's window");
-    let facts = explain::gather(&db, &found, group, at, TIME_LIMIT).await.map_err(Error::failed)?;
+    let facts = explain::gather(&db, &found, group, at, TIME_LIMIT).await?;
     drop(progress);
     let text = explain::paragraph(&facts);
     if arguments.json {

@@ -27,15 +27,14 @@ pub async fn execute(arguments: Arguments, environment: &Environment) -> Result<
     let path = if arguments.ready { "readyz" } else { "healthz" };
     let address = format!("http://{}/{path}", reachable(http.listen));
     // A proxy of the environment must not answer for this machine.
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(PATIENCE)
-        .build()
-        .map_err(|error| Error::unavailable("the HTTP client", error))?;
-    let answer =
-        client.get(&address).send().await.map_err(|error| {
-            Error::unavailable("the instance's HTTP server", error.without_url())
+    let client =
+        reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(|error| {
+            Error::unavailable("the HTTP client", error, "look at the limits of this user")
         })?;
+    let answer = client.get(&address).send().await.map_err(|error| {
+        let todo = "start `meshhook-errors run`, or set HTTP_LISTEN as it has it";
+        Error::unavailable("the instance's HTTP server", error.without_url(), todo)
+    })?;
     if answer.status().is_success() {
         return Ok(());
     }

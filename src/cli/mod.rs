@@ -9,6 +9,7 @@ use crate::{
     error::Error,
 };
 
+mod advice;
 mod backtest;
 mod channels;
 mod check;

@@ -31,7 +31,7 @@ pub async fn execute(arguments: Arguments, environment: &Environment) -> Result<
     let config = Database::read(&mut reader);
     let db = wiring::database(&reader.finish(config)?)?;
     if arguments.list {
-        let kept = read(&db, TIME_LIMIT).await.map_err(Error::failed)?;
+        let kept = read(&db, TIME_LIMIT).await?;
         print_kept(&kept, arguments.json);
         return Ok(());
     }
@@ -43,8 +43,7 @@ pub async fn execute(arguments: Arguments, environment: &Environment) -> Result<
         total += rows;
         progress.say(format_args!("{kind}: {total} rows deleted in all"));
     })
-    .await
-    .map_err(Error::failed)?;
+    .await?;
     drop(progress);
     let failed: Vec<String> =
         round.failed.iter().map(|(kind, error)| format!("{kind}: {error}")).collect();

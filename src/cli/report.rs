@@ -91,14 +91,18 @@ pub async fn execute(arguments: Arguments, environment: &Environment) -> Result<
         let sent = report_lines(&client, std::io::stdin().lock(), &clock).await?;
         eprintln!("{sent} error events reported");
     } else {
-        send(&client, &[single(&arguments, &clock)?]).await.map_err(failed)?;
+        send(&client, &[single(&arguments, &clock)?]).await?;
     }
     Ok(())
 }
 
 fn single(arguments: &Arguments, clock: &Clock) -> Result<Value, Error> {
-    let metadata: Value = serde_json::from_str(&arguments.metadata)
-        .map_err(|error| Error::failed(format!("--metadata is not JSON: {error}")))?;
+    let metadata: Map<String, Value> =
+        serde_json::from_str(&arguments.metadata).map_err(|error| {
+            Error::failed(format!(
+                "--metadata is not a JSON object: {error}; write it as in {{\"node\": \"step-1\"}}"
+            ))
+        })?;
     let mut given = Map::new();
     given.insert("source".to_owned(), arguments.source.as_str().into());
     given.insert("error_type".to_owned(), arguments.error_type.clone().into());
@@ -106,7 +110,7 @@ fn single(arguments: &Arguments, clock: &Clock) -> Result<Value, Error> {
     given.insert("workflow_id".to_owned(), arguments.workflow.map(|id| id.to_string()).into());
     given.insert("project_id".to_owned(), arguments.project.map(|id| id.to_string()).into());
     given.insert("message".to_owned(), arguments.message.clone().into());
-    given.insert("metadata".to_owned(), metadata);
+    given.insert("metadata".to_owned(), metadata.into());
     complete(given, clock).map_err(Error::failed)
 }
 
@@ -144,14 +148,14 @@ async fn report_lines(
     match tally.refused {
         0 => Ok(tally.sent),
         refused => Err(Error::failed(format!(
-            "{refused} lines were refused, {} were reported",
+            "{refused} lines were refused, {} were reported; mend those, and send them alone",
             tally.sent
         ))),
     }
 }
 
 fn row(line: &str, clock: &Clock) -> Result<Value, String> {
-    match serde_json::from_str(line).map_err(|error| error.to_string())? {
+    match serde_json::from_str(line).map_err(|error| format!("is not JSON: {error}"))? {
         Value::Object(given) => complete(given, clock),
         _ => Err("is not a JSON object".to_owned()),
     }
@@ -178,7 +182,7 @@ impl Tally {
         while let Some((numbers, rows)) = parts.pop() {
             match send(client, rows).await {
                 Ok(()) => self.sent += rows.len(),
-                Err(error) if !is_about_rows(&error) => return Err(failed(error)),
+                Err(error) if !is_about_rows(&error) => return Err(error.into()),
                 Err(error) => match numbers {
                     [] => {}
                     [number] => self.refuse(*number, &error.to_string())?,
@@ -202,7 +206,8 @@ impl Tally {
             return Ok(());
         }
         Err(Error::failed(format!(
-            "gave up at line {number}, after {} refused lines; {} were reported",
+            "gave up at line {number}, after {} refused lines; {} were reported; look at the first ones, and \
+             send the rest when they are mended",
             self.refused, self.sent
         )))
     }
@@ -253,14 +258,6 @@ async fn send(client: &RestClient, rows: &[Value]) -> Result<(), RestError> {
             },
             result => return result,
         }
-    }
-}
-
-fn failed(error: RestError) -> Error {
-    if error.is_transient() {
-        Error::unavailable("PostgREST", error)
-    } else {
-        Error::failed(format!("the error event was refused: {error}"))
     }
 }
 

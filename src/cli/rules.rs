@@ -128,7 +128,9 @@ async fn execute_apply(apply: &Apply, environment: &Environment) -> Result<(), E
     let name = apply.file.file_name().map(|name| name.to_string_lossy().into_owned());
     let owner = apply.managed_by.clone().or(name).unwrap_or_default();
     if owner.trim().is_empty() || owner.chars().count() > 200 {
-        return Err(Error::failed("--managed-by: must have 1 to 200 characters"));
+        return Err(Error::failed(
+            "the mark on the file's rules must have 1 to 200 characters; give one with --managed-by",
+        ));
     }
     let server = Server::connect(&apply.place, environment)?;
     let (stored, channels) = (server.stored().await?, server.channels().await?);
@@ -173,7 +175,7 @@ fn facts(plan: &Plan, applied: bool) -> Value {
 
 fn text_of(file: &Path) -> Result<String, Error> {
     std::fs::read_to_string(file)
-        .map_err(|error| Error::failed(format!("{}: {error}", file.display())))
+        .map_err(|error| Error::failed(format!("{}: cannot be read: {error}", file.display())))
 }
 
 fn read(file: &Path) -> Result<Vec<FileRule>, Error> {
@@ -212,13 +214,13 @@ impl Server {
         let token = match (&place.token_file, credentials) {
             (Some(path), _) => SecretString::from(text_of(path)?.trim()),
             (None, Some(credentials)) => {
-                let source = wiring::token_source(&credentials).map_err(Error::failed)?;
+                let source = wiring::token_source(&credentials)?;
                 let claims = Claims {
                     role: "service_role".to_owned(),
                     issuer: "meshhook-errors".to_owned(),
                     extra: Map::new(),
                 };
-                source.mint(&claims, TOKEN_LIFE, Clock::system().now()).map_err(Error::failed)?
+                source.mint(&claims, TOKEN_LIFE, Clock::system().now())?
             }
             (None, None) => {
                 return Err(Error::failed(
@@ -228,7 +230,7 @@ impl Server {
             }
         };
         let config = RestConfig::new(supabase.rest_url.clone(), supabase.anon_key.clone());
-        let rest = Forward::new(&config).map_err(Error::failed)?;
+        let rest = Forward::new(&config)?;
         Ok(Self { rest, token, project: place.project })
     }
 
@@ -240,7 +242,7 @@ impl Server {
             "changes": plan.request(),
         });
         let what = Forwarded { path: "rpc/apply_alert_rules", ..Forwarded::default() };
-        self.rest.post(&self.token, what, &arguments).await.map_err(Error::failed)?;
+        self.rest.post(&self.token, what, &arguments).await?;
         Ok(())
     }
 
@@ -308,8 +310,8 @@ impl Server {
                 ("offset", all.len().to_string()),
             ];
             let what = Forwarded { path: table, query: &query, ..Forwarded::default() };
-            let answer = self.rest.get(&self.token, what).await.map_err(Error::failed)?;
-            let page: Vec<Value> = answer.json().map_err(Error::failed)?;
+            let answer = self.rest.get(&self.token, what).await?;
+            let page: Vec<Value> = answer.json()?;
             let last = page.len() < PAGE;
             all.extend(page);
             if last {

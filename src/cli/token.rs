@@ -29,13 +29,13 @@ pub fn execute(arguments: &Arguments, environment: &Environment) -> Result<(), E
     if matches!(credentials, Credentials::ServiceKey(_)) {
         return Err(Error::failed(
             "a token can only be minted from SUPABASE_JWT_SECRET or SUPABASE_SIGNING_KEY, not from a \
-             service key",
+             service key; set one of them",
         ));
     }
-    let source = wiring::token_source(&credentials).map_err(Error::failed)?;
+    let source = wiring::token_source(&credentials)?;
     let claims = wiring::reporter_claims(arguments.project);
     let life = Span::from_secs(arguments.days * 86_400);
-    let token = source.mint(&claims, life, Clock::system().now()).map_err(Error::failed)?;
+    let token = source.mint(&claims, life, Clock::system().now())?;
     wiring::print_secret(&token);
     Ok(())
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::run::Settings;
 use crate::{
     clock::Clock,
-    config::{Credentials, Database, Notify, Reporter, Supabase, variables},
+    config::{Credentials, Database, Notify, Problem, Reporter, Supabase, variables},
     error::Error,
     http::api::{self, ApiParts, ApiState},
     model::Span,
@@ -58,7 +58,7 @@ pub fn daemon_minter(
     if matches!(credentials, Credentials::ServiceKey(_)) {
         tracing::warn!("{SERVICE_KEY_CONSEQUENCES}");
     }
-    let source = token_source(credentials).map_err(Error::failed)?;
+    let source = token_source(credentials)?;
     Ok(Arc::new(Minter::new(source, claims, life, clock)))
 }
 
@@ -75,18 +75,19 @@ pub fn reporter_client(
     let (source, claims, apikey) = match (&reporter.token, credentials) {
         (Some(token), _) => (TokenSource::fixed(token.clone()), Claims::default(), anon()),
         (None, Some(credentials)) => {
-            let source = token_source(credentials).map_err(Error::failed)?;
+            let source = token_source(credentials)?;
             (source, reporter_claims(project), apikey(supabase, credentials))
         }
         (None, None) => {
             return Err(Error::failed(
-                "ERROR_REPORTER_TOKEN is not set, nor is anything to mint such a token from",
+                "ERROR_REPORTER_TOKEN is not set, nor is anything to mint such a token from; set it, or \
+                 SUPABASE_JWT_SECRET",
             ));
         }
     };
     let minter = Minter::new(source, claims, DAEMON_TOKEN_LIFE, clock);
     let config = RestConfig::new(supabase.rest_url.clone(), apikey);
-    RestClient::new(config, Arc::new(minter)).map_err(Error::failed)
+    Ok(RestClient::new(config, Arc::new(minter))?)
 }
 
 /// Claims of a token that may insert error events, for one project or for any.
@@ -118,7 +119,8 @@ pub fn realtime_config(
     let extra_root_ca = match &supabase.realtime_ca_file {
         None => None,
         Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
-            Error::failed(format!("{}: {error}", variables::SUPABASE_REALTIME_CA_FILE.name))
+            let text = format!("cannot be read as a file: {error}");
+            Problem::new(variables::SUPABASE_REALTIME_CA_FILE.name, text)
         })?),
     };
     Ok(RealtimeConfig {
@@ -155,7 +157,7 @@ pub fn database_as(
         transaction_pooler: Some(config.transaction_pooler),
         ..PoolOptions::default()
     };
-    store::pool::connect(config.url.expose_secret(), &options).map_err(Error::failed)
+    Ok(store::pool::connect(config.url.expose_secret(), &options)?)
 }
 
 /// The ways out for messages, and the key of the channels' secrets.
@@ -176,7 +178,7 @@ impl NotifyParts {
     pub fn secrets(&self, db: &Db) -> Result<Secrets, Error> {
         let missing = || {
             let variable = &variables::CHANNEL_SECRETS_KEY;
-            Error::failed(format!("{} is not set; {}", variable.name, variable.help))
+            Error::from(Problem::new(variable.name, format!("is not set; {}", variable.help)))
         };
         let key = self.key.clone().ok_or_else(missing)?;
         Ok(Secrets::new(db.clone(), key))
@@ -191,16 +193,11 @@ pub fn notify_parts(config: &Notify, clock: Clock) -> Result<NotifyParts, Error>
         ..EgressConfig::default()
     };
     let egress = Egress::new(egress).map_err(Error::failed)?;
-    let key = config
-        .channel_key
-        .as_ref()
-        .map(ChannelKey::from_base64)
-        .transpose()
-        .map_err(Error::failed)?;
+    let key = config.channel_key.as_ref().map(ChannelKey::from_base64).transpose()?;
     let mailer = match (&config.smtp_url, &config.smtp_from) {
         (Some(url), Some(from)) => {
             let smtp = SmtpConfig::parse(url, from, None, config.allow_plaintext);
-            Some(Mailer::new(smtp.map_err(Error::failed)?).map_err(Error::failed)?)
+            Some(Mailer::new(smtp?)?)
         }
         _ => None,
     };
@@ -230,7 +227,7 @@ pub fn api(
     let supabase = &settings.supabase;
     let rest = RestConfig::new(supabase.rest_url.clone(), supabase.anon_key.clone());
     let state = ApiState::new(ApiParts {
-        rest: Forward::new(&rest).map_err(Error::failed)?,
+        rest: Forward::new(&rest)?,
         db: db.clone(),
         clock: clock.clone(),
         config: settings.api.clone(),

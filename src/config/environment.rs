@@ -17,9 +17,11 @@ impl Environment {
         let mut all = BTreeMap::new();
         let file = Path::new(".env");
         if file.is_file() {
-            let problem = |error: dotenvy::Error| Problem::new(".env", describe(&error));
-            for pair in dotenvy::from_path_iter(file).map_err(problem)? {
-                let (name, value) = pair.map_err(problem)?;
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| Problem::new(".env", format!("cannot be read: {error}")))?;
+            for pair in dotenvy::from_read_iter(text.as_bytes()) {
+                let (name, value) =
+                    pair.map_err(|error| Problem::new(".env", describe(&error, &text)))?;
                 all.insert(name, value);
             }
         }
@@ -62,14 +64,15 @@ impl fmt::Debug for Environment {
 }
 
 /// The file's text may hold secrets, so an error must not quote it.
-fn describe(error: &dotenvy::Error) -> String {
-    match error {
-        dotenvy::Error::LineParse(_, position) => {
-            format!("cannot be read as NAME=value near column {position} of one of its lines")
-        }
-        dotenvy::Error::Io(error) => format!("cannot be read: {error}"),
-        _ => "cannot be read".to_owned(),
-    }
+fn describe(error: &dotenvy::Error, text: &str) -> String {
+    let line = match error {
+        dotenvy::Error::LineParse(part, _) => part.lines().next().and_then(|first| {
+            text.lines().position(|line| line.trim() == first.trim()).map(|place| place + 1)
+        }),
+        _ => None,
+    };
+    let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+    format!("{place}cannot be read as NAME=value; what has spaces or quotes in it stands in quotes")
 }
 
 /// One thing wrong with the configuration.

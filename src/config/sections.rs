@@ -34,7 +34,8 @@ impl Database {
             "session" => false,
             "auto" => address.as_ref().is_some_and(|address| address.url.port() == Some(6543)),
             _ => {
-                reader.problem(&var::DATABASE_POOLER, "must be auto, transaction or session");
+                let text = format!("must be auto, transaction or session, not {mode:?}");
+                reader.problem(&var::DATABASE_POOLER, text);
                 return None;
             }
         };
@@ -104,7 +105,11 @@ impl Credentials {
     pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
         if let Some(secret) = reader.text(&var::SUPABASE_JWT_SECRET) {
             if secret.len() < 32 {
-                reader.problem(&var::SUPABASE_JWT_SECRET, "must have at least 32 characters");
+                reader.problem(
+                    &var::SUPABASE_JWT_SECRET,
+                    "must have at least 32 characters; it stands on the project's page of JWT keys, and is no \
+                     API key",
+                );
                 return None;
             }
             return Some(Self::Secret(secret.into()));
@@ -184,7 +189,10 @@ impl Notify {
         if let Some(from) = &smtp_from
             && from.parse::<lettre::message::Mailbox>().is_err()
         {
-            reader.problem(&var::SMTP_FROM, "must be a mail address, with or without a name");
+            reader.problem(
+                &var::SMTP_FROM,
+                "must be a mail address, with or without a name, as in MeshHook alerts <alerts@example.com>",
+            );
         }
         Some(Self {
             channel_key,
@@ -207,7 +215,10 @@ fn keys(reader: &mut Reader<'_>, variable: &'static Variable) -> Option<SecretSt
     let text = reader.text(variable)?;
     let has_32_bytes = |key: &str| BASE64_STANDARD.decode(key.trim()).is_ok_and(|k| k.len() == 32);
     if !text.split(',').all(has_32_bytes) {
-        reader.problem(variable, "must be 32 bytes in base64, as from openssl rand -base64 32");
+        reader.problem(
+            variable,
+            "must be 32 bytes in base64, as from openssl rand -base64 32; several with commas between",
+        );
     }
     Some(SecretString::from(text))
 }
@@ -266,7 +277,10 @@ impl Api {
         let requests_per_minute =
             reader.parsed(&var::API_REQUESTS_PER_MINUTE, "a number of requests")?;
         if requests_per_minute == 0 {
-            reader.problem(&var::API_REQUESTS_PER_MINUTE, "must be at least 1");
+            reader.problem(
+                &var::API_REQUESTS_PER_MINUTE,
+                "must be at least 1, as many requests as one token may make a minute",
+            );
         }
         Some(Self { allowed_origins, requests_per_minute })
     }

@@ -43,8 +43,8 @@ impl Telemetry {
         let format = match reader.text(&var::LOG_FORMAT)?.as_str() {
             "text" => Some(LogFormat::Text),
             "json" => Some(LogFormat::Json),
-            _ => {
-                reader.problem(&var::LOG_FORMAT, "must be text or json");
+            other => {
+                reader.problem(&var::LOG_FORMAT, format!("must be text or json, not {other:?}"));
                 None
             }
         };

@@ -64,7 +64,17 @@ fn check(section: &str, pairs: &[(&str, &str)], expected: &str) {
 fn addresses() {
     let cases: &[Case<'_>] = &[
         ("database", &[], "! DATABASE_URL: is not set"),
-        ("database", &[("DATABASE_URL", "mysql://x")], "! DATABASE_URL: must be an address"),
+        (
+            "database",
+            &[("DATABASE_URL", "mysql://x")],
+            "! DATABASE_URL: must be an address as in postgres://error_daemon:password@host",
+        ),
+        (
+            "database",
+            &[("DATABASE_URL", "postgres://d:p#w@db.example.com/x")],
+            "! DATABASE_URL: must be an address as in postgres://error_daemon:password@host:5432/postgres, with \
+             what is special in the password written as in URLs (@ as %40)",
+        ),
         (
             "database",
             &[("DATABASE_URL", "postgres://d:p@localhost:5/x")],
@@ -111,9 +121,13 @@ fn addresses() {
         (
             "database",
             &[("DATABASE_URL", "postgres://d@db.example.com/x?sslmode=require&ssl-mode=disable")],
-            "! DATABASE_URL: says sslmode twice",
+            "! DATABASE_URL: says sslmode twice; leave one of them out",
         ),
-        ("database", &[("DATABASE_URL", "postgres:///x")], "! DATABASE_URL: must name a host"),
+        (
+            "database",
+            &[("DATABASE_URL", "postgres:///x")],
+            "! DATABASE_URL: must name a host, as in",
+        ),
         (
             "database",
             &[("DATABASE_URL", "postgres:///x?host=/run/postgresql")],
@@ -132,7 +146,7 @@ fn addresses() {
         (
             "database",
             &[("DATABASE_URL", "postgres://d@localhost/x"), ("DATABASE_POOLER", "maybe")],
-            "! DATABASE_POOLER: must be auto, transaction or session",
+            "! DATABASE_POOLER: must be auto, transaction or session, not \"maybe\"",
         ),
         (
             "supabase",
@@ -153,7 +167,11 @@ fn addresses() {
             &[("SUPABASE_URL", "http://p.supabase.co")],
             "! SUPABASE_URL: http:// to another machine would travel in plain text",
         ),
-        ("supabase", &[("SUPABASE_URL", "ftp://x")], "! SUPABASE_URL: must begin with https://"),
+        (
+            "supabase",
+            &[("SUPABASE_URL", "ftp://x")],
+            "! SUPABASE_URL: must begin with https://, not with ftp:",
+        ),
     ];
     for (section, pairs, expected) in cases {
         check(section, pairs, expected);
@@ -164,7 +182,11 @@ fn addresses() {
 fn everything_else() {
     let cases: &[Case<'_>] = &[
         ("credentials", &[], "! SUPABASE_JWT_SECRET: is not set, nor is SUPABASE_SIGNING_KEY"),
-        ("credentials", &[("SUPABASE_JWT_SECRET", "short")], "! SUPABASE_JWT_SECRET: must have"),
+        (
+            "credentials",
+            &[("SUPABASE_JWT_SECRET", "short")],
+            "! SUPABASE_JWT_SECRET: must have at least 32 characters; it stands on",
+        ),
         ("credentials", &[("SUPABASE_SIGNING_KEY", "{}")], "signing key"),
         (
             "credentials",
@@ -207,14 +229,14 @@ fn everything_else() {
         ("feed", &[("FEED_TICK_BUSY_MS", "x")], "! FEED_TICK_BUSY_MS: must be a number of"),
         ("upkeep", &[], "true false"),
         ("upkeep", &[("RETENTION", "off")], "false false"),
-        ("upkeep", &[("RETENTION", "cron")], "! RETENTION: must be leader or off"),
+        ("upkeep", &[("RETENTION", "cron")], "! RETENTION: must be leader or off, not \"cron\""),
         ("upkeep", &[("DEAD_MANS_PING_URL", "https://hc.example.com/uuid")], "true true"),
         (
             "upkeep",
             &[("DEAD_MANS_PING_URL", "http://hc.example.com/uuid")],
             "! DEAD_MANS_PING_URL: http:// to another machine",
         ),
-        ("telemetry", &[("LOG_FORMAT", "xml")], "! LOG_FORMAT: must be text or json"),
+        ("telemetry", &[("LOG_FORMAT", "xml")], "! LOG_FORMAT: must be text or json, not \"xml\""),
         ("telemetry", &[("LOG_FILTER", "info,meshhook_errors=debug")], "info,meshhook"),
         ("telemetry", &[("ALLOW_PLAINTEXT", "maybe")], "info"),
         (

@@ -23,8 +23,8 @@ impl Upkeep {
         let prunes = match reader.text(&var::RETENTION)?.as_str() {
             "leader" => true,
             "off" => false,
-            _ => {
-                reader.problem(&var::RETENTION, "must be leader or off");
+            other => {
+                reader.problem(&var::RETENTION, format!("must be leader or off, not {other:?}"));
                 return None;
             }
         };

@@ -36,11 +36,13 @@ pub(super) fn address(
         reader.problem(variable, format!("must be an address that begins with {secure}://"));
         return None;
     };
-    if url.scheme() != plain && url.scheme() != secure || url.host_str().is_none() {
-        reader.problem(
-            variable,
-            format!("must begin with {secure}:// and name a host, not with {}://", url.scheme()),
-        );
+    if url.scheme() != plain && url.scheme() != secure {
+        let text = format!("must begin with {secure}://, not with {}:", url.scheme());
+        reader.problem(variable, text);
+        return None;
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        reader.problem(variable, format!("must name a host behind {secure}://"));
         return None;
     }
     if url.scheme() == plain && !host_is_loopback(&url) && !reader.allows_plaintext() {
@@ -92,7 +94,11 @@ pub(super) fn database(
     let url = match Url::parse(&text) {
         Ok(url) if matches!(url.scheme(), "postgres" | "postgresql") => url,
         _ => {
-            reader.problem(variable, "must be an address that begins with postgres://");
+            reader.problem(
+                variable,
+                "must be an address as in postgres://error_daemon:password@host:5432/postgres, with what is \
+                 special in the password written as in URLs (@ as %40)",
+            );
             return None;
         }
     };
@@ -113,7 +119,7 @@ fn one_host(url: &Url) -> Result<bool, String> {
     for (name, value) in url.query_pairs() {
         let name = name.replace('-', "");
         if seen.contains(&name) {
-            return Err(format!("says {name} twice"));
+            return Err(format!("says {name} twice; leave one of them out"));
         }
         match name.as_str() {
             "host" if value.starts_with('/') && url.host_str().is_none_or(str::is_empty) => {
@@ -129,7 +135,9 @@ fn one_host(url: &Url) -> Result<bool, String> {
     }
     // Without a host, the driver would look for one in variables of its own.
     if !socket && url.host_str().is_none_or(str::is_empty) {
-        return Err("must name a host".to_owned());
+        return Err(
+            "must name a host, as in postgres://user:password@host:5432/postgres".to_owned()
+        );
     }
     Ok(socket || host_is_loopback(url))
 }

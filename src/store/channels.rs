@@ -135,10 +135,12 @@ pub enum ChannelError {
         problem: String,
     },
     /// It needs a secret and has none.
-    #[error("the channel has no secret; set one")]
+    #[error("the channel has no secret; set one in the dashboard, or by meshhook-errors secret")]
     NoSecret,
     /// It has a secret, but the daemon has no key.
-    #[error("the channel has a secret, but the daemon runs without a channel key; configure it")]
+    #[error(
+        "the channel has a secret, but CHANNEL_SECRETS_KEY is not set; set it to the key it was stored with"
+    )]
     NoKey,
     /// Its secret cannot be decrypted.
     #[error("{0}")]

@@ -40,13 +40,13 @@ pub enum SecretError {
     #[error("the channel's secret is not text; set it again")]
     NotText,
     /// The channel has no secret.
-    #[error("the channel has no secret; set one")]
+    #[error("the channel has no secret; set one in the dashboard, or by meshhook-errors secret")]
     Missing,
     /// There is no such channel.
-    #[error("there is no channel {0}")]
+    #[error("there is no channel {0} any more; it was deleted meanwhile")]
     NoChannel(Uuid),
     /// The machine gave no random numbers, or encryption failed.
-    #[error("the secret could not be encrypted")]
+    #[error("the secret could not be encrypted: this machine gave no random numbers; try again")]
     Encrypt,
     /// The database could not be asked.
     #[error("channel secrets: {0}")]

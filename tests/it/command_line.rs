@@ -1,6 +1,7 @@
 //! The binary from the command line: what it takes, what it says, and its exit status.
 
 mod check;
+mod failures;
 mod history;
 mod smoke;
 
@@ -148,9 +149,10 @@ async fn a_file_of_variables_is_read_and_the_environment_wins() {
     assert_eq!(output.status, 0, "{output:?}");
     assert_eq!(stack.post_with(output.out.trim(), "error_metrics", &row).await.0, 401);
 
-    std::fs::write(&file, "SUPABASE_JWT_SECRET='never closed\n").expect("the file");
+    let broken = "LOG_FORMAT=json\nSUPABASE_JWT_SECRET='never closed\n";
+    std::fs::write(&file, broken).expect("the file");
     let output = run_in(folder.path(), &Variables::new(), &["token"], "").await;
-    assert!(output.status == 64 && output.err.contains(".env: "), "{output:?}");
+    assert!(output.status == 64 && output.err.contains(".env: line 2: "), "{output:?}");
     assert!(!output.err.contains("never closed"), "{output:?}");
 }
 
@@ -307,7 +309,7 @@ async fn a_secret_is_stored_and_a_test_message_reaches_its_channel() {
     let mut keyless = variables.clone();
     keyless.remove("CHANNEL_SECRETS_KEY");
     let output = run(&keyless, &["secret", "ops"], "x").await;
-    assert!(output.status == 1 && output.err.contains("CHANNEL_SECRETS_KEY"), "{output:?}");
+    assert!(output.status == 64 && output.err.contains("CHANNEL_SECRETS_KEY"), "{output:?}");
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ pub(super) async fn check(
         .and_then(|(config, minter)| RealtimeClient::new(config, minter).map_err(Error::failed));
     let client = match client {
         Ok((client, _handle)) => client,
-        Err(error) => return report.fail("Realtime", error, todo),
+        Err(error) => return report.refuse("Realtime", error, todo),
     };
     let cancel = CancellationToken::new();
     let (sender, mut events) = mpsc::channel(64);

@@ -101,7 +101,13 @@ impl Stack {
             .max_connections(4)
             .connect(&project.cluster.url("postgres", DATABASE))
             .await
-            .map_err(|error| Error::unavailable("the local database", error))?;
+            .map_err(|error| {
+                Error::unavailable(
+                    "the local database",
+                    error,
+                    "try again, or with another --data-dir",
+                )
+            })?;
         let slack = HttpSink::start().await.map_err(Error::failed)?;
         let webhook = HttpSink::start().await.map_err(Error::failed)?;
         let workspace =
@@ -245,5 +251,8 @@ pub fn data_folder(environment: &Environment) -> Result<PathBuf, Error> {
             return Ok(folder.join("postgres"));
         }
     }
-    Err(Error::failed("there is no folder for the database; give one with --data-dir"))
+    Err(Error::failed(
+        "no folder for the database can be made in the user's data folder or /var/lib; give one with \
+         --data-dir",
+    ))
 }

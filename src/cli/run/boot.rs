@@ -93,7 +93,7 @@ pub async fn read(db: &Db, clock: &Clock, cancel: &CancellationToken) -> Result<
             Err(error) => error,
         };
         if error.kind() == ErrorKind::Operator {
-            return Err(Error::failed(advice(&error)));
+            return Err(error.into());
         }
         if attempt == 0 {
             tracing::warn!(%error, "the database does not answer yet; trying on");
@@ -140,20 +140,4 @@ async fn try_read(db: &Db, clock: &Clock) -> Result<Start, StoreError> {
 fn known_before(rules: &[Rule], now: Timestamp) -> Timestamp {
     let news = rules.iter().filter(|rule| matches!(rule.metric, Metric::NewGroup { .. }));
     now - news.map(|rule| rule.window).max().unwrap_or_default()
-}
-
-/// What to do about an error that will not go away by itself.
-fn advice(error: &StoreError) -> String {
-    let StoreError::Database { source, .. } = error else { return error.to_string() };
-    let code = source.as_database_error().and_then(|error| error.code()).unwrap_or_default();
-    let todo = match &*code {
-        "28P01" | "28000" => {
-            "check user and password in DATABASE_URL (alter role error_daemon password '…')"
-        }
-        "3D000" => "check the database's name in DATABASE_URL",
-        "42P01" | "3F000" | "42883" => "apply the migrations in supabase/migrations first",
-        "42501" => "log in as error_daemon, and apply the migrations in supabase/migrations",
-        _ => "run `meshhook-errors check` for a diagnosis",
-    };
-    format!("{error}; {todo}")
 }

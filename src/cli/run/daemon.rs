@@ -84,7 +84,7 @@ impl Daemon {
         let api_db = wiring::database_as(&settings.database, api_name, wiring::API_CONNECTIONS)?;
         let listener = TcpListener::bind(settings.http.listen).await.map_err(|error| {
             Error::failed(format!(
-                "HTTP_LISTEN: cannot listen on {}: {error}",
+                "HTTP_LISTEN: cannot listen on {}: {error}; name a free port of this machine",
                 settings.http.listen
             ))
         })?;

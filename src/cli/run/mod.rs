@@ -43,7 +43,11 @@ pub async fn execute(environment: &Environment) -> Result<(), Error> {
 /// # Errors
 /// When the signals cannot be listened to.
 pub fn stop_on_signal(cancel: &CancellationToken) -> Result<(), Error> {
-    let listen = |kind| signal(kind).map_err(|error| Error::unavailable("signals", error));
+    let listen = |kind| {
+        signal(kind).map_err(|error| {
+            Error::unavailable("signals", error, "look at the limits of this user")
+        })
+    };
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
     let cancel = cancel.clone();

@@ -107,6 +107,10 @@ async fn a_healthy_deployment_and_each_thing_that_can_be_wrong_with_it() {
     assert!(failed[0]["todo"].as_str().is_some_and(|todo| todo.contains("send-test")));
     assert!(checks.iter().any(|check| check["state"] == "ok" && check["what"] == "Realtime"));
 
+    let named = |names: &str| with(&variables, "SYSTEM_ALERT_CHANNELS", names);
+    let output = check(&named("ops, planted")).await;
+    fails(&output, &[("channel \"absent\"", ""), ("SYSTEM_ALERT_CHANNELS", "\"planted\"")]);
+
     let mut wrong = variables.clone();
     for (name, value) in [
         ("FEED_TICK_BUSY_MS", "soon"),

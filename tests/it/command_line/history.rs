@@ -100,7 +100,7 @@ async fn a_back_test_and_an_explanation_of_what_is_stored() {
 
     for (arguments, part) in [
         (&["backtest", "Nothing"][..], "there is no rule \"Nothing\""),
-        (&["backtest", "Burst", "--from", "1h", "--to", "2h"], "to must be later than from"),
+        (&["backtest", "Burst", "--from", "1h", "--to", "2h"], "--to must be later than --from"),
         (&["backtest", "Burst", "--from", "soon"], "--from: must be a time"),
         (&["backtest", "--rule-file", file], "holds 3 rules that fit; name one of them"),
         (&["backtest", "--rule-file", "/nowhere.yaml"], "/nowhere.yaml: "),
