@@ -166,7 +166,7 @@ fn described(error: &minijinja::Error) -> String {
     one_line(&format!("{what}{place}"), 300)
 }
 
-/// Everything a template can name; docs/alerts.md lists it. All of it is always there.
+/// Everything a template can name; docs/channels.md lists it. All of it is always there.
 fn variables(facts: &NotificationFacts) -> Value {
     let Some(incident) = &facts.incident else { return Value::Null };
     let metric = incident.rule.metric;

@@ -9,7 +9,7 @@ alter table public.alert_rules add column if not exists body_template text;
 alter table public.alert_rules add column if not exists template_error text;
 alter table public.alert_rules add column if not exists templates_checked boolean not null default true;
 comment on column public.alert_rules.title_template is
-  'Template of the messages'' title in place of the built-in one (Jinja syntax); docs/alerts.md lists the variables.';
+  'Template of the messages'' title in place of the built-in one (Jinja syntax); docs/channels.md lists the variables.';
 comment on column public.alert_rules.body_template is
   'Template of the messages'' body: the first line takes the place of the sentence, the rest that of the description.';
 comment on column public.alert_rules.template_error is

@@ -1,8 +1,14 @@
-//! What the README, `docs/schema.md`, `docs/alerts.md`, `docs/webhooks.md` and `docs/api.md` tell people to
-//! type is typed here.
+//! What the README and the pages about the schema, alerts, channels, incidents, webhooks and the API tell
+//! people to type is typed here.
 
 mod api;
 mod commands;
+mod links;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -14,7 +20,20 @@ use crate::support::rest::RestSite;
 const README: &str = include_str!("../../README.md");
 const PAGE: &str = include_str!("../../docs/schema.md");
 const ALERTS: &str = include_str!("../../docs/alerts.md");
+const CHANNELS: &str = include_str!("../../docs/channels.md");
+const INCIDENTS: &str = include_str!("../../docs/incidents.md");
 const WEBHOOKS: &str = include_str!("../../docs/webhooks.md");
+
+/// README, ARCHITECTURE and all pages of `docs`.
+fn documents() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = fs::read_dir(root.join("docs")).expect("the folder of documents");
+    let docs = docs.map(|entry| entry.expect("a file").path());
+    docs.chain(["README.md", "ARCHITECTURE.md"].map(|name| root.join(name)))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .map(|path| (path.clone(), fs::read_to_string(path).expect("a page")))
+        .collect()
+}
 
 /// The blocks of a page that are in this language.
 fn blocks(page: &'static str, language: &str) -> Vec<&'static str> {
@@ -98,20 +117,23 @@ async fn the_command_of_the_readme_inserts_one_error_however_often_it_is_sent() 
     assert_eq!(messages, ["GET /orders timed out"]);
 }
 
-/// Each page is read from its beginning: what a statement makes, a later one may name.
+/// Each group of pages is read from its beginning: what a statement makes, a later one may name.
 #[tokio::test]
 async fn the_statements_about_alerts_run_one_after_the_other() {
     let site = RestSite::start().await;
-    for (page, least) in [(ALERTS, 14), (WEBHOOKS, 1)] {
-        let statements = blocks(page, "sql");
-        assert!(statements.len() >= least, "{}", statements.len());
+    for (pages, counts) in
+        [(&[ALERTS, CHANNELS, INCIDENTS][..], &[11, 3, 4][..]), (&[WEBHOOKS], &[1])]
+    {
+        let pages = pages.iter().map(|page| blocks(page, "sql"));
+        let pages: Vec<Vec<&str>> = pages.collect();
+        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), counts);
         let mut transaction = site.admin.begin().await.unwrap();
         // The rule that others depend on in the text.
         sqlx::raw_sql("insert into alert_rules (name, warning) values ('System down', 1)")
             .execute(&mut *transaction)
             .await
             .unwrap();
-        for statement in statements {
+        for statement in pages.concat() {
             let done = sqlx::raw_sql(AssertSqlSafe(statement))
                 .execute(&mut *transaction)
                 .await
@@ -144,7 +166,7 @@ async fn the_commands_for_responders_work() {
     }
     let token = site.token(&json!({"role": "authenticated", "sub": user}));
     let mut sent = 0;
-    for block in blocks(ALERTS, "sh").into_iter().filter(|block| block.starts_with("curl ")) {
+    for block in blocks(INCIDENTS, "sh").into_iter().filter(|block| block.starts_with("curl ")) {
         for command in block.split("\ncurl ").map(|c| c.trim_start_matches("curl ")) {
             let command = format!("curl {command}")
                 .replace("00000000-0000-0000-0000-000000000000", &incident.to_string());

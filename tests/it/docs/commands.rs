@@ -3,21 +3,15 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use super::words;
+use super::{documents, words};
 use crate::support::{process::run, stack::Variables};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const PROJECT: &str = "6f1c0000-0000-4000-8000-000000000001";
 
-/// README, ARCHITECTURE and all pages of `docs`.
+/// All documents, one after the other.
 fn pages() -> String {
-    let docs = fs::read_dir(Path::new(ROOT).join("docs")).expect("the folder of documents");
-    let docs = docs.map(|entry| entry.expect("a file").path());
-    let root = ["README.md", "ARCHITECTURE.md"].map(|name| Path::new(ROOT).join(name));
-    docs.chain(root)
-        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
-        .map(|path| fs::read_to_string(path).expect("a page") + "\n")
-        .collect()
+    documents().into_iter().map(|(_, page)| page + "\n").collect()
 }
 
 /// What stands between backticks or on a line of a block, and begins with `program`.
