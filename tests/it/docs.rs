@@ -4,6 +4,7 @@
 mod api;
 mod commands;
 mod links;
+mod operations;
 
 use std::{
     fs,

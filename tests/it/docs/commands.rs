@@ -15,7 +15,7 @@ fn pages() -> String {
 }
 
 /// What stands between backticks or on a line of a block, and begins with `program`.
-fn named(pages: &str, program: &str) -> BTreeSet<String> {
+pub(super) fn named(pages: &str, program: &str) -> BTreeSet<String> {
     let lines = pages.lines().map(str::trim);
     let inline = pages.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
     lines
