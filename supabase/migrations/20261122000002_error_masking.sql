@@ -88,8 +88,6 @@ on conflict (kind, pattern) do nothing;
 -- The rules as the insert trigger wants them: one row, rebuilt whenever a rule changes.
 create table if not exists error_tracking.masking (
   only_row boolean primary key default true check (only_row),
-  guard text not null,
-  raw_guard text not null,
   key_words text[] not null,
   harmless_keys text[] not null,
   words text[] not null,
@@ -99,9 +97,6 @@ create table if not exists error_tracking.masking (
 );
 comment on table error_tracking.masking is 'error_masking_rules compiled: one row that the insert trigger reads.';
 comment on column error_tracking.masking.only_row is 'Always true: there is one row.';
-comment on column error_tracking.masking.guard is
-  'Matches every normalised document or text that may hold something sensitive but for what raw_guard is for; may match others too.';
-comment on column error_tracking.masking.raw_guard is 'The same in lower case only, for needles of which normalising leaves too little, as of "sk-".';
 comment on column error_tracking.masking.key_words is
   'One of these is in every sensitive key that is normalised and written as "key":, and so in every normalised document with one.';
 comment on column error_tracking.masking.harmless_keys is
@@ -114,8 +109,8 @@ comment on column error_tracking.masking.replacements is 'What takes the place o
 -- The row is read with every event: kept in one piece and as it is, it need not be put together and unpacked.
 alter table error_tracking.masking set (toast_tuple_target = 8160);
 alter table error_tracking.masking
-  alter guard set storage external, alter raw_guard set storage external, alter key_words set storage external,
-  alter harmless_keys set storage external, alter words set storage external, alter needles set storage external,
+  alter key_words set storage external, alter harmless_keys set storage external,
+  alter words set storage external, alter needles set storage external,
   alter patterns set storage external, alter replacements set storage external;
 
 -- These functions run inside the insert trigger, whose search_path is empty, and name every schema;
@@ -128,23 +123,65 @@ language sql immutable strict as
 $$ select replace(replace(replace(replace(lower(value collate "C"), '_', ''), '-', ''), '.', ''), ' ', '') $$;
 comment on function error_tracking.normal_text(text) is 'A key, text or document in lower case without "_", "-", "." and blanks.';
 
-create or replace function error_tracking.any_of(words text[]) returns text
+create or replace function error_tracking.any_of(words text[], gap text) returns text
 language sql immutable strict set search_path = '' as
 $$
-  -- Words with a common beginning share it, as in a(pi|ccess)key: the fewer ways there are to begin, the
-  -- faster PostgreSQL finds that there is none (38 instead of 98 µs for a document in a trial).
+  -- Words with a common beginning share it, as in a(pi|ccess)key: the fewer states, the faster PostgreSQL
+  -- finds that there is none.
   select string_agg(
       regexp_replace(first, '([^a-z0-9])', '\\\1') || case
         when ends then ''
-        when cardinality(rests) = 1 then regexp_replace(rests[1], '([^a-z0-9])', '\\\1', 'g')
-        else '(' || error_tracking.any_of(rests) || ')' end, '|' order by first)
+        else gap || '(?:' || error_tracking.any_of(rests, gap) || ')' end, '|' order by first)
     from (
       select left(word, 1) as first, bool_or(length(word) = 1) as ends, array_agg(substr(word, 2) order by word) as rests
         from (select distinct unnest(words) collate "C" as word) as words where word <> ''
        group by 1
     ) as branches
 $$;
-comment on function error_tracking.any_of(text[]) is 'A regular expression that matches a text that contains one of the words; null for no words.';
+comment on function error_tracking.any_of(text[], text) is
+  'A regular expression that matches a text that contains one of the words, with what matches the gap between their characters; null for no words.';
+
+create or replace function error_tracking.telling_parts(words text[]) returns text[]
+language plpgsql immutable strict set search_path = '' as
+$$
+declare
+  -- A part that is found here would be found in many events that have nothing to mask.
+  common constant text := 'unexpected token in json at position; broken pipe; duplicate key value violates unique constraint; foreign key; '
+    'organization_id; created_at; created_by; keyword; idempotency_key; partition_key; public_key; connection refused; '
+    'cannot read properties of undefined; node_modules; webpack internal; process task queue; next tick; stack trace; '
+    'request headers; response body; content-type; user-agent; accept-encoding; application worker; workflow; webhook; '
+    'execution timeout; status method; exception; message; retry attempt; passed; author; word; screen; discard; dashboard; '
+    'hardware; software; background; keyboard; taken; spoken; workspace; disk; risk; network; book; look; kind; asia; '
+    'russia; malaysia; associate; accurate; occasion; account; success; security; maturity; incredible; decode; unicode; '
+    'potential; confidential; identical; initial; partial; skipped; experience; expired; prior; pattern; path; spatial; '
+    'compatible; possession; expression; permission; discussion; string; postgres; beginning; forbear; numbers; december; '
+    'september; remember; the service is not available at the moment, please try again later; could not serialize access '
+    'due to concurrent update; deadlock detected; undefined is not a function; no such file or directory; certificate has '
+    'expired; rate limit exceeded; invalid input syntax for type; too many connections; socket hang up; client; server; '
+    'signal; design; assign; privilege; private; credit; direct; secondary; crypto; encrypt; github; basic; bearer; access; '
+    'false; also; stream; library; latest_version; item count; location; scope; session; cookie';
+  -- Parts that begin with the same character, best a rare one, take PostgreSQL less time together.
+  rare constant text := 'zqxjkvbgwypf-_.muhdlcrnoisate';
+  begun text := '';
+  parts text[] := '{}';
+  word text;
+  chosen text;
+begin
+  for word in select w from (select distinct unnest(words) collate "C" as w) as words order by length(w), w loop
+    continue when exists (select from unnest(parts) as p where strpos(word, p) > 0);
+    select part into chosen
+      from generate_series(1, length(word)) as place, generate_series(least(4, length(word)), 7) as size,
+           lateral (select substr(word, place, size) as part) as p
+     where length(part) = size and (part = word or strpos(common, part) = 0)
+     order by 1.5 * size + 0.5 * case when strpos(begun, left(part, 1)) > 0 then 0 else strpos(rare, left(part, 1)) end, place limit 1;
+    chosen := coalesce(chosen, word);
+    begun := begun || left(chosen, 1);
+    parts := parts || chosen;
+  end loop;
+  return parts;
+end $$;
+comment on function error_tracking.telling_parts(text[]) is
+  'Parts of which every word has one, and hardly any other text.';
 
 -- Text ------------------------------------------------------------------------------------------
 
@@ -275,71 +312,88 @@ end $$;
 comment on function error_tracking.mask_document(jsonb, text[], text[], text[], text[], boolean, int) is
   'An object or array without its sensitive parts: values of sensitive keys at any depth, and sensitive texts anywhere. Keys and needles are patterns of like.';
 
+-- These two are written by error_tracking.compile_masking: they become a part of the expression that calls
+-- them, so that nothing has to be read to see that an event is harmless.
+create or replace function error_tracking.is_suspect(lowered text) returns boolean language sql immutable as $$ select true $$;
+comment on function error_tracking.is_suspect(text) is 'Whether a text in lower case may hold something sensitive.';
+create or replace function error_tracking.is_harmless(key text) returns boolean language sql immutable as $$ select false $$;
+comment on function error_tracking.is_harmless(text) is
+  'Whether masking leaves a key as it is, so that a member like "password": "[masked]" is sure to come out as it went in.';
+
 create or replace function error_tracking.without_masked(document text) returns text
-language sql stable as
+language plpgsql stable as
 $$
+declare
   -- In jsonb's text form '": "[masked]"' is the end of a key and its whole value, and '{"' or ' "' the
   -- beginning of a key: within a text or key a backslash is before the quotation mark.
-  select string_agg(case when right(part, length(key) + 2) in ('{"' || key, ' "' || key) and key = any (harmless_keys)
-      then left(part, -1 - length(key)) else part || '": "[masked]"' end, '' order by place)
-    from (
-      select part, place, split_part(right(part, 41), '"', -1) as key
-        from unnest(string_to_array(document, '": "[masked]"')) with ordinality as parts (part, place) offset 0
-    ) as parts, error_tracking.masking
-$$;
+  parts constant text[] := string_to_array(document, '": "[masked]"');
+  result text := '';
+  part text;
+  key text;
+begin
+  for i in 1 .. cardinality(parts) - 1 loop
+    part := parts[i];
+    key := split_part(right(part, 41), '"', -1);
+    if error_tracking.is_harmless(key) and right(part, length(key) + 2) in ('{"' || key, ' "' || key) then
+      result := result || left(part, -1 - length(key));
+    else
+      result := result || part || '": "[masked]"';
+    end if;
+  end loop;
+  return result || parts[cardinality(parts)];
+end $$;
 comment on function error_tracking.without_masked(text) is
   'The text of a document without members that are masked already and certain to stay as they are; to look through, no JSON any more.';
 
-create or replace function error_tracking.mask_event(inout metadata jsonb, inout message text, document text)
+create or replace function error_tracking.to_look_through(document text, message text) returns text
+language sql stable as
+$$
+  -- Reporters mask before they send, which should not make every event one to look at closely. What is looked
+  -- for is spelt the same in JSON as in the text it stands for, so escapes cannot hide it.
+  select lower((case when strpos(document, '": "[masked]"') > 0 then error_tracking.without_masked(document) else document end
+    || chr(10) || message) collate "C")
+$$;
+comment on function error_tracking.to_look_through(text, text) is
+  'The text of a document and a message in lower case, without what is masked already.';
+
+create or replace function error_tracking.mask_event(inout metadata jsonb, inout message text, lowered text)
 language plpgsql stable cost 1 as
 $$
 declare
-  lowered text collate "C";
-  normal text collate "C";
-  is_suspect boolean;
+  normal constant text collate "C" := error_tracking.normal_text(lowered);
   keys text[];
   needles text[];
   patterns text[];
   replacements text[];
-  cards boolean;
+  cards constant boolean := lowered ~ '[2-6]([ -]?[0-9]){12}';
 begin
-  -- Reporters mask before they send, which should not make every event one to look at closely.
-  if strpos(document, '": "[masked]"') > 0 then
-    document := error_tracking.without_masked(document);
+  -- Few events hold more than one or two kinds of what is looked for: the rest is left out.
+  select array(select '%' || word || '%' from unnest(m.key_words) as word where strpos(normal, word) > 0),
+      v.needles, v.patterns, v.replacements
+    into keys, needles, patterns, replacements
+    from error_tracking.masking as m, lateral (
+      select coalesce(array_agg(m.needles[i]), '{}') as needles, coalesce(array_agg(m.patterns[i]), '{}') as patterns,
+          coalesce(array_agg(m.replacements[i]), '{}') as replacements
+        from (select i from unnest(m.words) with ordinality as w (word, i) where strpos(lowered, word) > 0 order by i) as found
+    ) as v;
+  if keys <> '{}' or needles <> '{}' or cards then
+    metadata := error_tracking.mask_document(metadata, keys, needles, patterns, replacements, cards);
   end if;
-  -- What is looked for is spelt the same in JSON as in the text it stands for, so escapes cannot hide it.
-  lowered := lower((document || chr(10) || message) collate "C");
-  normal := error_tracking.normal_text(lowered);
-  select normal ~ m.guard or lowered ~ m.raw_guard into is_suspect from error_tracking.masking as m;
-  if is_suspect then
-    -- Few events hold more than one or two kinds of what is looked for: the rest is left out.
-    select array(select '%' || word || '%' from unnest(m.key_words) as word where strpos(normal, word) > 0),
-        v.needles, v.patterns, v.replacements
-      into keys, needles, patterns, replacements
-      from error_tracking.masking as m, lateral (
-        select coalesce(array_agg(m.needles[i]), '{}') as needles, coalesce(array_agg(m.patterns[i]), '{}') as patterns,
-            coalesce(array_agg(m.replacements[i]), '{}') as replacements
-          from (select i from unnest(m.words) with ordinality as w (word, i) where strpos(lowered, word) > 0 order by i) as found
-      ) as v;
-    cards := lowered ~ '[2-6]([ -]?[0-9]){12}';
-    if keys <> '{}' or needles <> '{}' or cards then
-      metadata := error_tracking.mask_document(metadata, keys, needles, patterns, replacements, cards);
-    end if;
-    if needles <> '{}' or cards then
-      message := error_tracking.mask_start(message, 2000, needles, patterns, replacements, cards);
-    end if;
-  end if;
-  -- A text as long as this is cut, before the message is made of it.
-  if length(message) > 8192 then
-    message := error_tracking.mask_start(message, 2000, '{}', '{}', '{}', false);
+  if needles <> '{}' or cards then
+    message := error_tracking.mask_start(message, 2000, needles, patterns, replacements, cards);
   end if;
 end $$;
 comment on function error_tracking.mask_event(jsonb, text, text) is
-  'Metadata, given as its text besides, and message without their sensitive parts.';
+  'Metadata and message without their sensitive parts, given with what error_tracking.to_look_through made of them.';
 
 create or replace function error_tracking.mask_metadata(metadata jsonb) returns jsonb
-language sql stable as
-$$ select m.metadata from error_tracking.mask_event(metadata, '', metadata::text) as m $$;
+language plpgsql stable as
+$$
+declare
+  lowered constant text collate "C" := error_tracking.to_look_through(metadata::text, '');
+begin
+  return case when error_tracking.is_suspect(lowered) then (error_tracking.mask_event(metadata, '', lowered)).metadata else metadata end;
+end $$;
 comment on function error_tracking.mask_metadata(jsonb) is 'Masked metadata, to try rules.';
 
 create or replace function error_tracking.bound_metadata(metadata jsonb, bytes int) returns jsonb
@@ -380,36 +434,26 @@ language plpgsql security definer set search_path = '' as
 $$
 declare
   rules error_tracking.masking;
+  -- What a key may have between the letters of a word.
+  gap constant text := '[-_. ]*';
 begin
-  with keys as (
-    -- In jsonb's text form a key stands between '"' and '":', which is enough to anchor the stricter kinds.
-    select case kind when 'key_contains' then pattern when 'key_ends' then pattern || '":'
-           else '"' || pattern || '":' end as word
-      from public.error_masking_rules where kind <> 'value'
-  ), texts as (
-    select t.*, error_tracking.normal_text(word) as normal,
-        -- A needle that is hardly longer than a syllable without its "_" or "-" would be found everywhere.
-        word ~ '[-_. ]' and length(error_tracking.normal_text(word)) <= 3 as raw
-      from (
-        select r.applied_order, r.note, r.pattern, r.replacement, coalesce(n.needle, '') as needle,
-            regexp_replace(coalesce(n.needle, ''), '^.*%', '') as word
-          from public.error_masking_rules r left join lateral unnest(r.needles) as n (needle) on true
-         where r.kind = 'value'
-      ) as t
-  )
   select true,
-    case when bool_or(normal = '' and not raw) then ''
-      -- 13 digits and more may be a card number, which is decided by its check digit and not by a pattern.
-      else coalesce(error_tracking.any_of((select array_agg(word) from keys)
-        || array_agg(normal) filter (where not raw)) || '|', '') || '[2-6][0-9]{12}' end,
-    coalesce(error_tracking.any_of(array_agg(word) filter (where raw)), '$^'),
-    array(select word from keys order by word collate "C"),
+    -- In jsonb's text form a key stands between '"' and '":', which is enough to anchor the stricter kinds.
+    (select coalesce(array_agg(key order by key collate "C"), '{}')
+       from (select case kind when 'key_contains' then pattern when 'key_ends' then pattern || '":' else '"' || pattern || '":' end as key
+               from public.error_masking_rules where kind <> 'value') as keys),
     '{}', coalesce(array_agg(word order by applied_order, note, pattern, needle), '{}'),
     -- In a pattern of like "_" stands for any character, which tries some expressions in vain and misses none.
     coalesce(array_agg('%' || needle || '%' order by applied_order, note, pattern, needle), '{}'),
     coalesce(array_agg(pattern order by applied_order, note, pattern, needle), '{}'),
     coalesce(array_agg(replacement order by applied_order, note, pattern, needle), '{}')
-  into rules from texts;
+  into rules
+  from (
+    select r.applied_order, r.note, r.pattern, r.replacement, coalesce(n.needle, '') as needle,
+        regexp_replace(coalesce(n.needle, ''), '^.*%', '') as word
+      from public.error_masking_rules r left join lateral unnest(r.needles) as n (needle) on true
+     where r.kind = 'value'
+  ) as t;
 
   -- What reporters masked already is certain to come out as it went in if no rule touches the key or the mask.
   if error_tracking.mask_text('[masked]', rules.needles, rules.patterns, rules.replacements, true) = '[masked]' then
@@ -427,11 +471,24 @@ begin
        order by key);
   end if;
   insert into error_tracking.masking select rules.*
-  on conflict (only_row) do update set guard = excluded.guard, raw_guard = excluded.raw_guard,
-    key_words = excluded.key_words, harmless_keys = excluded.harmless_keys, words = excluded.words, needles = excluded.needles,
-    patterns = excluded.patterns, replacements = excluded.replacements;
+  on conflict (only_row) do update set key_words = excluded.key_words, harmless_keys = excluded.harmless_keys,
+    words = excluded.words, needles = excluded.needles, patterns = excluded.patterns, replacements = excluded.replacements;
+
+  -- Two expressions of few states each take half the time of one. Keys that a quotation mark begins are with the digits.
+  execute format(
+    'create or replace function error_tracking.is_suspect(lowered text) returns boolean language sql immutable as %L',
+    case when '' = any (rules.words) then 'select true' else 'select ' || concat_ws(' or ',
+      'lowered operator(pg_catalog.~) ' || quote_literal(error_tracking.any_of(error_tracking.telling_parts(rules.words
+        || array(select w from unnest(rules.key_words) as w where w not like '"%')), gap)),
+      -- 13 digits and more may be a card number, which is decided by its check digit and not by a pattern.
+      'lowered operator(pg_catalog.~) ' || quote_literal(concat_ws('|', '[2-6](?:[ -]?[0-9]){12}',
+        error_tracking.any_of(array(select w from unnest(rules.key_words) as w where w like '"%'), gap)))) end);
+  execute format(
+    'create or replace function error_tracking.is_harmless(key text) returns boolean language sql immutable as %L',
+    format('select key operator(pg_catalog.=) any (%L::pg_catalog.text[])', rules.harmless_keys));
 end $$;
-comment on function error_tracking.compile_masking() is 'Rebuilds error_tracking.masking from error_masking_rules.';
+comment on function error_tracking.compile_masking() is
+  'Rebuilds error_tracking.masking, is_suspect and is_harmless from error_masking_rules.';
 
 create or replace function error_tracking.masking_rules_changed() returns trigger
 language plpgsql security definer set search_path = '' as

@@ -63,6 +63,9 @@ create or replace function error_tracking.one_line(value text) returns text
 language plpgsql immutable strict as
 $$
 begin
+  if value ~ '^[!-~]+( [!-~]+)*$' and length(value) <= 500 then
+    return value;
+  end if;
   -- Line ends of Unicode are named one by one: collation C knows only those of ASCII.
   return left(btrim(regexp_replace(left(value, 2000) collate "C",
     '[[:space:][:cntrl:]\u0080-\u009f\u2028\u2029]+', ' ', 'g')), 500);
@@ -105,10 +108,9 @@ language plpgsql security definer set search_path = '' set plan_cache_mode = for
 $$
 declare
   document text;
+  lowered text collate "C";
   masked record;
   notes jsonb := '{}';
-  claims text;
-  claimed uuid;
   owner_project uuid;
 begin
   -- Order matters: the transaction must have its id before the number is drawn. Whoever later sees the
@@ -150,16 +152,14 @@ begin
       new.project_id := owner_project;
     end if;
   end if;
-  claims := current_setting('request.jwt.claims', true);
-  if strpos(claims, 'project_id') > 0 then
-    claimed := error_tracking.claimed_project();
-    new.project_id := coalesce(new.project_id, claimed);
-  end if;
-  if new.project_id is not null and owner_project is null then
-    perform from public.projects p where p.id = new.project_id for key share;
-    if not found and new.project_id is distinct from claimed then
-      notes := notes || jsonb_build_object('unknown_project_id', new.project_id);
-      new.project_id := null;
+  if owner_project is null then
+    new.project_id := coalesce(new.project_id, error_tracking.claimed_project());
+    if new.project_id is not null then
+      perform from public.projects p where p.id = new.project_id for key share;
+      if not found and new.project_id is distinct from error_tracking.claimed_project() then
+        notes := notes || jsonb_build_object('unknown_project_id', new.project_id);
+        new.project_id := null;
+      end if;
     end if;
   end if;
 
@@ -179,9 +179,16 @@ begin
   -- Space at its beginning would push the text over the cuts that follow.
   new.message := ltrim(new.message, E' \t\r\n\f\x0b');
 
-  masked := error_tracking.mask_event(new.metadata, new.message, document);
-  new.metadata := masked.metadata;
-  new.message := masked.message;
+  lowered := error_tracking.to_look_through(document, new.message);
+  if error_tracking.is_suspect(lowered) then
+    masked := error_tracking.mask_event(new.metadata, new.message, lowered);
+    new.metadata := masked.metadata;
+    new.message := masked.message;
+  end if;
+  -- A text as long as this is cut before the message is made of it.
+  if length(new.message) > 8192 then
+    new.message := error_tracking.mask_start(new.message, 2000, '{}', '{}', '{}', false);
+  end if;
   if notes <> '{}' then
     new.metadata := new.metadata || jsonb_build_object('_tracker',
       case when jsonb_typeof(new.metadata -> '_tracker') = 'object' then new.metadata -> '_tracker' else '{}' end || notes);
@@ -379,7 +386,7 @@ create policy tracker_owner_insert on public.error_metrics for insert to authent
   with check (project_id in (select public.user_project_ids()));
 drop policy if exists tracker_reporter_insert on public.error_metrics;
 create policy tracker_reporter_insert on public.error_metrics for insert to error_reporter
-  with check ((select error_tracking.claimed_project()) is null or project_id = (select error_tracking.claimed_project()));
+  with check (project_id is not distinct from coalesce((select error_tracking.claimed_project()), project_id));
 drop policy if exists tracker_reporter_read on public.error_metrics;
 create policy tracker_reporter_read on public.error_metrics for select to error_reporter
   using (received_at >= statement_timestamp());
