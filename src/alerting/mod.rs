@@ -10,6 +10,7 @@ mod history;
 mod live_board;
 mod message;
 mod owed;
+mod portion;
 mod writer;
 
 pub use configuration::{Configuration, RunsSince, Seen, longest_of_runs, runs_since};

@@ -73,8 +73,8 @@ impl Owed {
         if !self.changed && !look.due && self.version == Some(look.version) {
             return Ok(0);
         }
-        let told = held::settle(db, fence, TIME_LIMIT).await?;
-        (self.changed, self.version) = (false, Some(look.version));
-        Ok(told)
+        let held::Settled { messages, more } = held::settle(db, fence, TIME_LIMIT).await?;
+        (self.changed, self.version) = (more, Some(look.version));
+        Ok(messages)
     }
 }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{
     facts::Narrator,
     owed::{self, Owed},
+    portion::{self, Portion},
 };
 use crate::{
     backoff::Backoff,
@@ -25,7 +26,7 @@ use crate::{
     telemetry,
 };
 
-/// How long one statement may take before it is given up and tried again.
+/// How long one transaction may take before it is given up and tried again, with fewer decisions.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// What the writer is told, in the order in which it happened.
@@ -62,12 +63,12 @@ pub struct Written {
 
 /// What became of decisions.
 enum Outcome {
-    /// They are stored, or another instance leads.
+    /// They are stored, or given up.
     Settled,
+    /// Another instance leads, whose decisions count.
+    Refused,
     /// We are to stop, and the database does not take them at the moment.
     Stopped,
-    /// The database will never take them.
-    Impossible(StoreError),
 }
 
 /// The task that writes.
@@ -120,58 +121,109 @@ impl Writer {
         }
     }
 
-    /// Writes decisions, together, or one by one where the database refuses one of them for good: one
-    /// bad decision must not cost the others.
+    /// Writes decisions in order and in portions.
     async fn write(
         &mut self,
         fence: Fence,
         transitions: &[Transition],
         cancel: &CancellationToken,
     ) {
-        match self.persist(fence, transitions, cancel).await {
-            Outcome::Settled => {}
-            // They are decided again after the restart, from the same rows.
-            Outcome::Stopped => return,
-            Outcome::Impossible(_) => {
-                for transition in transitions {
-                    match self.persist(fence, std::slice::from_ref(transition), cancel).await {
-                        Outcome::Settled => {}
-                        Outcome::Stopped => return,
-                        Outcome::Impossible(error) => self.give_up(transition, &error),
-                    }
-                }
+        let mut portion = Portion::default();
+        let mut rest = transitions;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(portion::seam(rest));
+            // As long as they are held, the spans go on: from here until the decisions are stored.
+            let _spans: Vec<Span> = now.iter().map(span_of).collect();
+            let Some(decisions) = self.narrate(now, cancel).await else { return };
+            match self.store(fence, &decisions, &mut portion, cancel).await {
+                Outcome::Settled => rest = later,
+                Outcome::Refused => break,
+                // They are decided again after the restart, from the same rows.
+                Outcome::Stopped => return,
             }
         }
         self.written.send_modify(|written| written.batches += 1);
     }
 
-    /// Tries until the decisions are stored, or refused because another instance leads, or will never
-    /// be stored.
-    async fn persist(
+    /// What to write; none where we are to stop and the database does not answer. Once and not for each
+    /// try, because the narrator forgets an incident with its end.
+    async fn narrate(
         &mut self,
-        fence: Fence,
         transitions: &[Transition],
         cancel: &CancellationToken,
-    ) -> Outcome {
-        let backoff = Backoff::default();
+    ) -> Option<Vec<Decision>> {
         let mut attempt = 0;
         loop {
-            let error = match self.try_write(fence, transitions).await {
-                Ok(()) => return Outcome::Settled,
-                Err(error) if is_permanent(&error) => return Outcome::Impossible(error),
-                Err(error) => error,
-            };
-            tracing::warn!(%error, transitions = transitions.len(), "decisions could not be stored yet; trying again");
-            if cancel.is_cancelled() {
-                return Outcome::Stopped;
-            }
-            let delay = backoff.delay(attempt, rand::random());
-            attempt += 1;
-            tokio::select! {
-                () = time::sleep(delay) => {}
-                () = cancel.cancelled() => {}
+            match self.narrator.decisions(&self.db, transitions).await {
+                Ok(decisions) => return Some(decisions),
+                Err(error) => self.later(&error, transitions.len(), &mut attempt, cancel).await?,
             }
         }
+    }
+
+    /// Tries until each of the decisions is stored, or refused because another instance leads, or known
+    /// to be one that will never be stored: one bad decision must not cost the others.
+    async fn store(
+        &mut self,
+        fence: Fence,
+        mut rest: &[Decision],
+        portion: &mut Portion,
+        cancel: &CancellationToken,
+    ) -> Outcome {
+        let mut attempt = 0;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(portion.of(rest.len()));
+            match self.record(fence, now).await {
+                Ok(()) => {
+                    portion.stored();
+                    (rest, attempt) = (later, 0);
+                }
+                Err(StoreError::FenceLost) => {
+                    tracing::warn!(
+                        fence = fence.number,
+                        "another instance leads; decisions were not stored"
+                    );
+                    self.written.send_modify(|written| written.refused = Some(fence));
+                    self.owed = Owed::default();
+                    return Outcome::Refused;
+                }
+                Err(error) if is_permanent(&error) => match now {
+                    [one] => {
+                        self.give_up(&one.transition, &error);
+                        rest = later;
+                    }
+                    _ => portion.refused(),
+                },
+                Err(error) => {
+                    portion.failed(now.len());
+                    if self.later(&error, now.len(), &mut attempt, cancel).await.is_none() {
+                        return Outcome::Stopped;
+                    }
+                }
+            }
+        }
+        Outcome::Settled
+    }
+
+    /// Waits for the next try; none where we are to stop.
+    async fn later(
+        &self,
+        error: &StoreError,
+        transitions: usize,
+        attempt: &mut u32,
+        cancel: &CancellationToken,
+    ) -> Option<()> {
+        tracing::warn!(%error, transitions, "decisions could not be stored yet; trying again");
+        if cancel.is_cancelled() {
+            return None;
+        }
+        let delay = Backoff::default().delay(*attempt, rand::random());
+        *attempt += 1;
+        tokio::select! {
+            () = time::sleep(delay) => {}
+            () = cancel.cancelled() => {}
+        }
+        Some(())
     }
 
     fn give_up(&self, transition: &Transition, error: &StoreError) {
@@ -183,36 +235,16 @@ impl Writer {
         );
     }
 
-    async fn try_write(
-        &mut self,
-        fence: Fence,
-        transitions: &[Transition],
-    ) -> Result<(), StoreError> {
-        // As long as they are held, the spans go on: from here until the decisions are stored.
-        let _spans: Vec<Span> = transitions.iter().map(span_of).collect();
-        let decisions = self.narrator.decisions(&self.db, transitions).await?;
+    async fn record(&mut self, fence: Fence, decisions: &[Decision]) -> Result<(), StoreError> {
         crash::point(Point::Decided);
-        match incidents::record(&self.db, &fence, &decisions, TIME_LIMIT).await {
-            Ok(recorded) => {
-                crash::point(Point::Committed);
-                self.owed.written(recorded.held);
-                if recorded.messages > 0 {
-                    self.wake.notify_one();
-                }
-                log(&decisions);
-                Ok(())
-            }
-            Err(StoreError::FenceLost) => {
-                tracing::warn!(
-                    fence = fence.number,
-                    "another instance leads; decisions were not stored"
-                );
-                self.written.send_modify(|written| written.refused = Some(fence));
-                self.owed = Owed::default();
-                Ok(())
-            }
-            Err(error) => Err(error),
+        let recorded = incidents::record(&self.db, &fence, decisions, TIME_LIMIT).await?;
+        crash::point(Point::Committed);
+        self.owed.written(recorded.held);
+        if recorded.messages > 0 {
+            self.wake.notify_one();
         }
+        log(decisions);
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::Row as _;
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     crash::Point,
     model::Timestamp,
-    telling::{Hold, Owed, note},
+    telling::{Hold, Late, Owed, note},
 };
 
 /// How much is held back, and what may have changed for it.
@@ -28,6 +28,19 @@ pub struct Look {
     /// The number of changes of the configuration so far.
     pub version: i64,
 }
+
+/// What came of deciding about what is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// Messages that are told now.
+    pub messages: u64,
+    /// Whether nothing holds back more than that, so that it is worth another look at once.
+    pub more: bool,
+}
+
+/// About so many messages are told in one transaction, which has a limit on its time: when a silence
+/// over a storm ends, the next look tells the next ones.
+const MOST: usize = 1_000;
 
 /// Looks how much is held back.
 ///
@@ -49,13 +62,13 @@ pub async fn look(db: &Db, limit: Duration) -> Result<Look, StoreError> {
     .await
 }
 
-/// Decides about everything that is held back, tells what nothing holds back any more, and returns
-/// how many messages that are.
+/// Decides about everything that is held back, and tells about [`MOST`] messages that nothing holds
+/// back any more.
 ///
 /// # Errors
 /// [`StoreError::FenceLost`] when this instance does not lead; the database's failures. Nothing was
 /// written then, except when the commit itself got no answer.
-pub async fn settle(db: &Db, fence: &Fence, limit: Duration) -> Result<u64, StoreError> {
+pub async fn settle(db: &Db, fence: &Fence, limit: Duration) -> Result<Settled, StoreError> {
     within("tell what was held back", limit, async {
         let mut link = db.transaction().await?;
         let concerned = Concerned { held: true, ..Concerned::default() };
@@ -66,8 +79,9 @@ pub async fn settle(db: &Db, fence: &Fence, limit: Duration) -> Result<u64, Stor
             .flat_map(|(id, standing)| standing.owed.keys().map(move |channel| (id, *channel)))
             .collect();
         let late = facts.desk.settle(&facts.policy, facts.now);
-        let told: HashSet<(Uuid, Uuid)> =
+        let due: HashSet<(Uuid, Uuid)> =
             late.iter().map(|late| (late.incident_id, late.channel_id)).collect();
+        let told = first_of(&late);
         let waiting: Vec<Waiting> = facts
             .desk
             .standings()
@@ -77,29 +91,36 @@ pub async fn settle(db: &Db, fence: &Fence, limit: Duration) -> Result<u64, Stor
             .collect();
         let still: HashSet<(Uuid, Uuid)> =
             waiting.iter().map(|waiting| (waiting.incident_id, waiting.channel_id)).collect();
-        let forgotten = owed.iter().filter(|key| !told.contains(key) && !still.contains(key));
-        let pairs = |keys: Vec<&(Uuid, Uuid)>| {
-            json!(
-                keys.iter()
-                    .map(|(incident_id, channel_id)| json!({
-                        "incident_id": incident_id, "channel_id": channel_id
-                    }))
-                    .collect::<Vec<_>>()
-            )
-        };
+        let forgotten = owed.iter().filter(|key| !due.contains(key) && !still.contains(key));
         let waiting = serde_json::to_value(&waiting).map_err(|e| sqlx::Error::Encode(e.into()))?;
         let messages: i64 = link
             .query(include_str!("../../sql/held_told.sql"))
-            .bind(pairs(told.iter().collect()))
-            .bind(pairs(forgotten.collect()))
+            .bind(pairs(told.iter().map(|late| (late.incident_id, late.channel_id))))
+            .bind(pairs(forgotten.copied()))
             .bind(waiting)
             .fetch_one(link.connection())
             .await?
             .try_get(0)?;
         link.commit_past(fence, Some(Point::Releasing)).await?;
-        Ok(messages.unsigned_abs())
+        Ok(Settled { messages: messages.unsigned_abs(), more: told.len() < late.len() })
     })
     .await
+}
+
+/// The first [`MOST`], with what else concerns the incident of the last one, whose time line says once
+/// that people are told.
+fn first_of(late: &[Late]) -> &[Late] {
+    let Some(last) = late.get(MOST - 1) else { return late };
+    let rest = late.get(MOST..).unwrap_or_default();
+    let same = rest.iter().take_while(|late| late.incident_id == last.incident_id).count();
+    late.get(..MOST + same).unwrap_or(late)
+}
+
+/// The statement's `$1` and `$2`.
+fn pairs(keys: impl Iterator<Item = (Uuid, Uuid)>) -> Value {
+    let pair =
+        |(incident_id, channel_id)| json!({"incident_id": incident_id, "channel_id": channel_id});
+    keys.map(pair).collect()
 }
 
 /// Why something still waits: one element of the statement's `$3`.

@@ -134,7 +134,8 @@ impl Desk {
         telling
     }
 
-    /// Decides about what is owed; returns who is told now. What still waits is looked at again.
+    /// Decides about what is owed; returns who is told now, incident by incident. What still waits is
+    /// looked at again.
     pub fn settle(&mut self, policy: &Policy, now: Timestamp) -> Vec<Late> {
         let mut ids: Vec<Uuid> = self.incidents.iter().filter_map(owes).collect();
         ids.sort_unstable();
@@ -143,6 +144,7 @@ impl Desk {
             let Some(standing) = self.incidents.get(&incident_id) else { continue };
             let case = standing.case(incident_id);
             let mut owed = standing.owed.clone();
+            let earlier = late.len();
             owed.retain(|channel_id, owed| {
                 let sources = self.sources(policy, case.rule_id);
                 match settle(policy, &case, (*channel_id, owed.kind), sources, now) {
@@ -160,7 +162,7 @@ impl Desk {
             });
             if let Some(standing) = self.incidents.get_mut(&incident_id) {
                 standing.owed = owed;
-                let told = late.iter().filter(|late| late.incident_id == incident_id);
+                let told = late.iter().skip(earlier);
                 standing.told.extend(told.map(|late| late.channel_id));
             }
         }

@@ -4,6 +4,7 @@
 mod digests;
 mod endings;
 mod given_up;
+mod many;
 mod refused;
 mod restarts;
 mod waits;

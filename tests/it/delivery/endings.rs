@@ -208,7 +208,7 @@ async fn every_escalation_is_told_once() {
     assert_eq!(story.decide(Escalated, Level::Critical).await, 0);
     rig.execute(LIFT, quiet).await;
     let fence = Fence { holder: rig.instance, number: 7 };
-    assert_eq!(held::settle(&story.db, &fence, LIMIT).await.expect("a decision"), 1);
+    assert_eq!(held::settle(&story.db, &fence, LIMIT).await.expect("a decision").messages, 1);
     rig.wake.notify_one();
     assert_eq!(story.told(ops).await, ["firing", "escalated", "escalated", "escalated"]);
 }
@@ -232,7 +232,7 @@ async fn a_beginning_that_was_given_up_is_told_late() {
     assert_eq!(story.decide(Escalated, Level::Critical).await, 0, "news is silenced");
     rig.execute(LIFT, quiet).await;
     let fence = Fence { holder: rig.instance, number: 7 };
-    assert_eq!(held::settle(&story.db, &fence, LIMIT).await.expect("a decision"), 1);
+    assert_eq!(held::settle(&story.db, &fence, LIMIT).await.expect("a decision").messages, 1);
     let incident = story.incident;
     drop(story);
     rig.start();

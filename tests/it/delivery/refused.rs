@@ -31,7 +31,7 @@ const MISFORTUNE: &str = "
     create trigger misfortune before insert on public.alert_incidents
       for each row execute function public.misfortune();";
 
-fn firing(rule_id: Uuid, source: &str, value: f64) -> Transition {
+pub(super) fn firing(rule_id: Uuid, source: &str, value: f64) -> Transition {
     let at = Timestamp::from_secs(1_795_356_005);
     Transition {
         kind: TransitionKind::Firing,
