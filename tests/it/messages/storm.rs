@@ -83,6 +83,10 @@ async fn a_thousand_groups_at_once_are_told_in_few_messages() {
         }
     }
     let wrote = began.elapsed();
+    assert!(
+        wrote.as_secs() < 30,
+        "written in {wrote:?}, too late for a window that ends after 32 s"
+    );
     let unsent = async |transition: &'static str| {
         let (sent, all): (i64, i64) = sqlx::query_as(
             "select count(*) filter (where state = 'sent'), count(*) from public.alert_notifications where transition = $1",
