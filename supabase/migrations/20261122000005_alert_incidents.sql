@@ -110,8 +110,10 @@ create table if not exists public.alert_notifications (
   -- At most one message per incident, transition and channel.
   constraint alert_notifications_once unique (incident_id, channel_id, transition, reminder)
 );
-create index if not exists idx_alert_notifications_due on public.alert_notifications (next_attempt_at)
+-- What is to be sent next is found by channel and in order, and who is sending now, however much waits.
+create index if not exists idx_alert_notifications_unfinished on public.alert_notifications (channel_id, number)
   where state in ('waiting', 'sending');
+create index if not exists idx_alert_notifications_sending on public.alert_notifications (channel_id) where state = 'sending';
 create index if not exists idx_alert_notifications_given_up on public.alert_notifications (created_at) where state = 'dead';
 create index if not exists idx_alert_notifications_channel_id on public.alert_notifications (channel_id, created_at desc);
 comment on table public.alert_notifications is 'The outbox: one row per message, written with the decision and kept with every attempt.';
