@@ -7,6 +7,7 @@
 pub mod alerting;
 pub mod backoff;
 pub mod backtest;
+pub mod batch_size;
 pub mod cli;
 pub mod clock;
 pub mod config;

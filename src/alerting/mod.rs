@@ -10,7 +10,7 @@ mod history;
 mod live_board;
 mod message;
 mod owed;
-mod portion;
+mod seam;
 mod writer;
 
 pub use configuration::{Configuration, RunsSince, Seen, longest_of_runs, runs_since};

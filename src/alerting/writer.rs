@@ -13,10 +13,11 @@ use uuid::Uuid;
 use super::{
     facts::Narrator,
     owed::{self, Owed},
-    portion::{self, Portion},
+    seam::{self, seam},
 };
 use crate::{
     backoff::Backoff,
+    batch_size::BatchSize,
     crash::{self, Point},
     model::{Rule, Transition},
     store::{
@@ -128,14 +129,14 @@ impl Writer {
         transitions: &[Transition],
         cancel: &CancellationToken,
     ) {
-        let mut portion = Portion::default();
+        let mut size = BatchSize::new(seam::MOST as u64);
         let mut rest = transitions;
         while !rest.is_empty() {
-            let (now, later) = rest.split_at(portion::seam(rest));
+            let (now, later) = rest.split_at(seam(rest));
             // As long as they are held, the spans go on: from here until the decisions are stored.
             let _spans: Vec<Span> = now.iter().map(span_of).collect();
             let Some(decisions) = self.narrate(now, cancel).await else { return };
-            match self.store(fence, &decisions, &mut portion, cancel).await {
+            match self.store(fence, &decisions, &mut size, cancel).await {
                 Outcome::Settled => rest = later,
                 Outcome::Refused => break,
                 // They are decided again after the restart, from the same rows.
@@ -167,15 +168,15 @@ impl Writer {
         &mut self,
         fence: Fence,
         mut rest: &[Decision],
-        portion: &mut Portion,
+        size: &mut BatchSize,
         cancel: &CancellationToken,
     ) -> Outcome {
         let mut attempt = 0;
         while !rest.is_empty() {
-            let (now, later) = rest.split_at(portion.of(rest.len()));
+            let (now, later) = rest.split_at(size.of(rest.len()));
             match self.record(fence, now).await {
                 Ok(()) => {
-                    portion.stored();
+                    size.done();
                     (rest, attempt) = (later, 0);
                 }
                 Err(StoreError::FenceLost) => {
@@ -192,10 +193,10 @@ impl Writer {
                         self.give_up(&one.transition, &error);
                         rest = later;
                     }
-                    _ => portion.refused(),
+                    _ => size.refused(),
                 },
                 Err(error) => {
-                    portion.failed(now.len());
+                    size.failed(now.len() as u64);
                     if self.later(&error, now.len(), &mut attempt, cancel).await.is_none() {
                         return Outcome::Stopped;
                     }

@@ -9,10 +9,13 @@ use super::{
     Feed,
     jobs::{Done, Tried, pause},
 };
-use crate::store::{
-    Fence, StoreError,
-    feed::{self as query, Checkpoint},
-    rollup::{self, Portion, Saved},
+use crate::{
+    batch_size::BatchSize,
+    store::{
+        Fence, StoreError,
+        feed::{self as query, Checkpoint},
+        rollup::{self, Portion, Saved},
+    },
 };
 
 /// How often an instance that does not lead learns what the leader has counted, so that its own
@@ -29,6 +32,8 @@ pub(super) struct Saves {
     saving: bool,
     next: Instant,
     failures: u32,
+    /// How many rows go into one transaction.
+    rows: BatchSize,
     loading: bool,
     load_at: Instant,
     follow_at: Instant,
@@ -46,12 +51,13 @@ struct Differing {
 }
 
 impl Saves {
-    pub fn new(now: Instant) -> Self {
+    pub fn new(now: Instant, most_rows: u64) -> Self {
         Self {
             loaded: false,
             saving: false,
             next: now,
             failures: 0,
+            rows: BatchSize::new(most_rows),
             loading: false,
             load_at: now,
             follow_at: now,
@@ -149,11 +155,11 @@ impl Feed {
     /// newer row may only be invisible for the moment, and must not be given up with the others.
     fn portion(&mut self, now: Instant) -> Tried {
         let upto = self.saves.differing.map_or(i64::MAX, |differing| differing.upto);
-        let mut batch = self.ledger.unsaved(self.options.save_rows, upto);
+        let mut batch = self.ledger.unsaved(self.saves.rows.size(), upto);
         if batch.ranges.is_empty() {
             // What differed was counted by somebody else meanwhile.
             self.saves.differing = None;
-            batch = self.ledger.unsaved(self.options.save_rows, i64::MAX);
+            batch = self.ledger.unsaved(self.saves.rows.size(), i64::MAX);
         }
         let accept_difference = self.saves.differing.is_some_and(|differing| {
             differing.tries >= LEAST_TRIES
@@ -180,6 +186,7 @@ impl Feed {
             Err(error) => {
                 self.saves.failures = self.saves.failures.saturating_add(1);
                 self.saves.next = now + pause(self.saves.failures);
+                self.saves.rows.failed(tried.rows);
                 self.fails("rollup", &error);
                 return;
             }
@@ -217,9 +224,10 @@ impl Feed {
             let expected = tried.rows;
             tracing::warn!(rows, expected, "rollups count what the table still holds");
         }
-        if tried.rows >= self.options.save_rows {
+        if tried.rows >= self.saves.rows.size() {
             self.saves.next = now;
         }
+        self.saves.rows.done();
     }
 
     /// The sequence is behind the ledger: the database was set back.

@@ -149,7 +149,7 @@ pub fn feed(
         generation: 0,
         jobs: JoinSet::new(),
         reads: Reads::new(now),
-        saves: Saves::new(now),
+        saves: Saves::new(now, options.save_rows),
         replays: VecDeque::new(),
         wishes: Vec::new(),
         replaying: false,

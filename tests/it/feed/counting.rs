@@ -8,7 +8,7 @@ use tokio::{task::JoinSet, time::Instant};
 use uuid::Uuid;
 
 use super::harness::*;
-use crate::support::{db::TestDb, eventually, stalls::net_since};
+use crate::support::{db::TestDb, eventually, sql, stalls::net_since};
 
 /// Writers that commit out of order, roll back, repeat themselves and use savepoints.
 async fn write_chaos(test: &TestDb, writers: u64, transactions: usize) {
@@ -93,6 +93,34 @@ async fn chaos_is_counted_exactly() {
         assert_eq!(counted, instance.new_numbers().len() as u64, "{what}");
         instance.stop().await;
     }
+}
+
+/// A database that is too slow for what is to be counted at once counts it bit by bit.
+#[tokio::test]
+async fn rollups_become_smaller_until_the_database_can_take_them() {
+    let test = TestDb::new().await;
+    let admin = test.admin().await;
+    let slow = "
+        create sequence public.failures;
+        create function public.slow() returns trigger language plpgsql security definer set search_path = '' as $$
+        begin
+          if (select count(*) from fresh) > 400 then
+            perform nextval('public.failures');
+            raise exception 'too many' using errcode = 'query_canceled';
+          end if;
+          return null;
+        end $$;
+        create trigger slow after insert on public.error_rate_minutes
+          referencing new table as fresh for each statement execute function public.slow();
+        insert into public.error_metrics (source, error_type)
+          select 'worker', 'execution.t' || n from generate_series(1, 2000) n";
+    sql(&admin, slow).await;
+    let instance = Instance::with_db(daemon_db(&test, false), quick_feed());
+    instance.settled(&admin).await;
+    assert_exact(&admin, &instance.new_numbers()).await;
+    let failures = scalar(&admin, "select last_value from public.failures").await;
+    assert!((3..=12).contains(&failures), "2000, 1000 and 500 are too many: {failures}");
+    instance.stop().await;
 }
 
 #[tokio::test]

@@ -1,61 +1,10 @@
-//! How many decisions are written in one transaction. Pure.
-//!
-//! A transaction has a limit on its time, so what is written together must have one on its size: a storm
-//! of any size is written in portions, and where even a portion takes too long, in smaller ones. A size
-//! that never shrank would fail again and again, and the storm's alerts would never be told.
+//! Where decisions may be parted that are written in several transactions. Pure.
 
 use crate::model::{Transition, TransitionKind};
 
-/// At most so many decisions in one transaction: some milliseconds of a healthy database's time, and
+/// So many decisions in one transaction: some milliseconds of a healthy database's time, and
 /// a thousandth of the time limit for each.
-const MOST: usize = 250;
-
-/// So many successes after a failure until a larger size is tried again: where the next size is too
-/// large, its time limit is waited for in vain.
-const CAUTION: u32 = 8;
-
-/// The size of the next transactions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Portion {
-    size: usize,
-    /// Up to here it grows at once …
-    ceiling: usize,
-    /// … and beyond after so many successes.
-    successes: u32,
-}
-
-impl Default for Portion {
-    fn default() -> Self {
-        Self { size: MOST, ceiling: MOST, successes: 0 }
-    }
-}
-
-impl Portion {
-    /// How many of so many.
-    pub fn of(self, decisions: usize) -> usize {
-        self.size.min(decisions)
-    }
-
-    /// A portion was stored.
-    pub fn stored(&mut self) {
-        self.successes += 1;
-        if self.successes >= CAUTION {
-            (self.ceiling, self.successes) = ((self.ceiling * 2).min(MOST), 0);
-        }
-        self.size = (self.size * 2).min(self.ceiling);
-    }
-
-    /// So many could not be stored in time, or for another reason that may pass.
-    pub fn failed(&mut self, decisions: usize) {
-        let size = (decisions / 2).max(1);
-        *self = Self { size, ceiling: size, successes: 0 };
-    }
-
-    /// One of them will never be stored: the next are tried one by one.
-    pub const fn refused(&mut self) {
-        self.size = 1;
-    }
-}
+pub(super) const MOST: usize = 250;
 
 /// How many of the first of `transitions`, which are in order of time, are prepared together: about
 /// [`MOST`].
@@ -159,42 +108,5 @@ mod tests {
                 rest = later;
             }
         }
-    }
-
-    #[test]
-    fn a_size_shrinks_to_one_and_grows_with_care() {
-        let mut portion = Portion::default();
-        let mut sizes = vec![portion.of(1_000)];
-        for _ in 0..9 {
-            portion.failed(portion.of(1_000));
-            sizes.push(portion.of(1_000));
-        }
-        assert_eq!(sizes, [250, 125, 62, 31, 15, 7, 3, 1, 1, 1]);
-        let mut successes = Vec::new();
-        for _ in 0..8 {
-            let size = portion.of(1_000);
-            successes.push(
-                (0..)
-                    .take_while(|_| {
-                        portion.stored();
-                        portion.of(1_000) == size
-                    })
-                    .count(),
-            );
-        }
-        assert_eq!(successes, [7; 8], "the next size comes with the eighth success");
-        assert_eq!((portion.of(1_000), portion.of(3)), (MOST, 3));
-    }
-
-    #[test]
-    fn after_one_that_is_refused_it_grows_at_once() {
-        let mut portion = Portion::default();
-        portion.refused();
-        let mut sizes = Vec::new();
-        for _ in 0..9 {
-            sizes.push(portion.of(1_000));
-            portion.stored();
-        }
-        assert_eq!(sizes, [1, 2, 4, 8, 16, 32, 64, 128, 250]);
     }
 }
