@@ -28,7 +28,7 @@ test-e2e: setup ## Browser tests only; installs Debian's Chromium where it may.
 	@.ci/test-e2e
 
 campaign: setup ## Of these, kills, takeovers and misbehaving servers: about 7 minutes on a quiet machine.
-	cargo test -p meshhook-errors --test it -- --test-threads=2 availability:: crash_points:: faults:: latency:: ledger_concurrency:: pipeline::processes:: soak_briefly:: system::
+	cargo test -p meshhook-errors --test it -- --test-threads=3 availability:: crash_points:: faults:: latency:: ledger_concurrency:: pipeline::processes:: soak_briefly:: system::
 
 soak: setup ## Writers, faults, kills and takeovers for SOAK_MINUTES minutes (10); the last line is the balance as JSON.
 	@cargo test --quiet -p meshhook-errors --test soak
