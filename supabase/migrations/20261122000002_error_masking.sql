@@ -113,212 +113,31 @@ alter table error_tracking.masking
   alter words set storage external, alter needles set storage external,
   alter patterns set storage external, alter replacements set storage external;
 
--- These functions run inside the insert trigger, whose search_path is empty, and name every schema;
--- setting the path again for each call would cost more than the work. All text is compared by the
--- rules of collation C, so that every server masks the same. They are declared as cheap so that
--- PostgreSQL keeps one plan for the walk, which takes less time than to plan it for each container.
+-- Events ----------------------------------------------------------------------------------------
+-- As all that the insert trigger calls, these take its empty search_path; see error_masking_functions.
 
-create or replace function error_tracking.normal_text(value text) returns text
-language sql immutable strict as
-$$ select replace(replace(replace(replace(lower(value collate "C"), '_', ''), '-', ''), '.', ''), ' ', '') $$;
-comment on function error_tracking.normal_text(text) is 'A key, text or document in lower case without "_", "-", "." and blanks.';
-
-create or replace function error_tracking.any_of(words text[], gap text) returns text
-language sql immutable strict set search_path = '' as
-$$
-  -- Words with a common beginning share it, as in a(pi|ccess)key: the fewer states, the faster PostgreSQL
-  -- finds that there is none.
-  select string_agg(
-      regexp_replace(first, '([^a-z0-9])', '\\\1') || case
-        when ends then ''
-        else gap || '(?:' || error_tracking.any_of(rests, gap) || ')' end, '|' order by first)
-    from (
-      select left(word, 1) as first, bool_or(length(word) = 1) as ends, array_agg(substr(word, 2) order by word) as rests
-        from (select distinct unnest(words) collate "C" as word) as words where word <> ''
-       group by 1
-    ) as branches
-$$;
-comment on function error_tracking.any_of(text[], text) is
-  'A regular expression that matches a text that contains one of the words, with what matches the gap between their characters; null for no words.';
-
-create or replace function error_tracking.telling_parts(words text[]) returns text[]
-language plpgsql immutable strict set search_path = '' as
-$$
-declare
-  -- A part that is found here would be found in many events that have nothing to mask.
-  common constant text := 'unexpected token in json at position; broken pipe; duplicate key value violates unique constraint; foreign key; '
-    'organization_id; created_at; created_by; keyword; idempotency_key; partition_key; public_key; connection refused; '
-    'cannot read properties of undefined; node_modules; webpack internal; process task queue; next tick; stack trace; '
-    'request headers; response body; content-type; user-agent; accept-encoding; application worker; workflow; webhook; '
-    'execution timeout; status method; exception; message; retry attempt; passed; author; word; screen; discard; dashboard; '
-    'hardware; software; background; keyboard; taken; spoken; workspace; disk; risk; network; book; look; kind; asia; '
-    'russia; malaysia; associate; accurate; occasion; account; success; security; maturity; incredible; decode; unicode; '
-    'potential; confidential; identical; initial; partial; skipped; experience; expired; prior; pattern; path; spatial; '
-    'compatible; possession; expression; permission; discussion; string; postgres; beginning; forbear; numbers; december; '
-    'september; remember; the service is not available at the moment, please try again later; could not serialize access '
-    'due to concurrent update; deadlock detected; undefined is not a function; no such file or directory; certificate has '
-    'expired; rate limit exceeded; invalid input syntax for type; too many connections; socket hang up; client; server; '
-    'signal; design; assign; privilege; private; credit; direct; secondary; crypto; encrypt; github; basic; bearer; access; '
-    'false; also; stream; library; latest_version; item count; location; scope; session; cookie';
-  -- Parts that begin with the same character, best a rare one, take PostgreSQL less time together.
-  rare constant text := 'zqxjkvbgwypf-_.muhdlcrnoisate';
-  begun text := '';
-  parts text[] := '{}';
-  word text;
-  chosen text;
-begin
-  for word in select w from (select distinct unnest(words) collate "C" as w) as words order by length(w), w loop
-    continue when exists (select from unnest(parts) as p where strpos(word, p) > 0);
-    select part into chosen
-      from generate_series(1, length(word)) as place, generate_series(least(4, length(word)), 7) as size,
-           lateral (select substr(word, place, size) as part) as p
-     where length(part) = size and (part = word or strpos(common, part) = 0)
-     order by 1.5 * size + 0.5 * case when strpos(begun, left(part, 1)) > 0 then 0 else strpos(rare, left(part, 1)) end, place limit 1;
-    chosen := coalesce(chosen, word);
-    begun := begun || left(chosen, 1);
-    parts := parts || chosen;
-  end loop;
-  return parts;
-end $$;
-comment on function error_tracking.telling_parts(text[]) is
-  'Parts of which every word has one, and hardly any other text.';
-
--- Text ------------------------------------------------------------------------------------------
-
-create or replace function error_tracking.is_card_number(digits text) returns boolean
-language plpgsql immutable strict cost 1 as
-$$
-declare
-  total int := 0;
-  digit int;
-begin
-  -- Issuers' numbers begin with 2 to 6, which keeps times in milliseconds out of it; the check digit
-  -- is that of ISO/IEC 7812-1, annex B, where every second digit from the right is doubled.
-  if digits !~ '^[2-6][0-9]{12,18}$' then
-    return false;
-  end if;
-  for place in 1 .. length(digits) loop
-    digit := substr(digits, length(digits) - place + 1, 1);
-    total := total + case when place % 2 = 1 then digit when digit > 4 then 2 * digit - 9 else 2 * digit end;
-  end loop;
-  return total % 10 = 0;
-end $$;
-comment on function error_tracking.is_card_number(text) is 'Whether a row of digits has the length and check digit of a payment card.';
-
-create or replace function error_tracking.mask_text(
-  value text, needles text[], patterns text[], replacements text[], cards boolean) returns text
-language plpgsql stable cost 1 as
-$$
-declare
-  result text collate "C" := value;
-  lowered text collate "C" := lower(value collate "C");
-  candidate text;
-begin
-  for i in 1 .. cardinality(needles) loop
-    -- Looked for in what was given: a replacement never makes a later pattern unnecessary.
-    if lowered like needles[i] then
-      result := regexp_replace(result, patterns[i], replacements[i], 'gi');
-    end if;
-  end loop;
-  if cards and lowered ~ '[2-6]([ -]?[0-9]){12}' then
-    -- In one piece, or in the groups that are printed on cards; ids in other groups are none.
-    for candidate in
-      select m[1] from regexp_matches(result,
-        '(?<![0-9a-z]|[0-9]\.)([2-6][0-9]{12,18}|[2-6][0-9]{3}(?:[ -][0-9]{4}){2,3}(?:[ -][0-9]{1,4})?|[2-6][0-9]{3}[ -][0-9]{6}[ -][0-9]{4,5})(?![0-9a-z])',
-        'gi') as m
-    loop
-      if error_tracking.is_card_number(translate(candidate, ' -', '')) then
-        result := replace(result, candidate, '[masked]');
-      end if;
-    end loop;
-  end if;
-  return result;
-end $$;
-comment on function error_tracking.mask_text(text, text[], text[], text[], boolean) is
-  'A text without what the patterns match whose needles it has, and, if so told, without card numbers.';
-
-create or replace function error_tracking.mask_start(
-  value text, length int, needles text[], patterns text[], replacements text[], cards boolean) returns text
-language plpgsql stable cost 1 as
-$$
-begin
-  if length(value) <= 8192 then
-    return left(error_tracking.mask_text(value, needles, patterns, replacements, cards), mask_start.length);
-  end if;
-  -- Masked before it is cut, as half a secret would not be recognised; so what stands at the
-  -- provisional end, which may be half a secret, goes.
-  return left(left(error_tracking.mask_text(left(value, 8192), needles, patterns, replacements, cards), -200),
-    mask_start.length);
-end $$;
-comment on function error_tracking.mask_start(text, int, text[], text[], text[], boolean) is
-  'The first characters of a text without its sensitive parts.';
-
--- Documents -------------------------------------------------------------------------------------
-
-create or replace function error_tracking.mask_document(document jsonb, keys text[],
-  needles text[], patterns text[], replacements text[], cards boolean, depth int default 0) returns jsonb
-language plpgsql stable cost 1 as
-$$
-declare
-  masked constant jsonb := '"[masked]"';
-  is_object constant boolean := jsonb_typeof(document) = 'object';
-  kind text;
-  place text;
-  item jsonb;
-  became jsonb;
-  name text;
-begin
-  -- Nobody reads deeper than this, and a hostile document must not exhaust the stack.
-  if depth >= 24 then
-    return '"[masked: nested too deep]"';
-  end if;
-  -- Members that have none of what is looked for stay as they are; the others are few.
-  for place, item in
-    select m.place, m.item
-      from (
-        select e.key as place, e.value as item, lower('"' || e.key || '":' || e.value::text collate "C") as entry
-          from jsonb_each(case when is_object then document else '{}' end) as e
-        union all
-        select (e.position - 1)::text, e.value, lower(e.value::text collate "C")
-          from jsonb_array_elements(case when is_object then '[]' else document end) with ordinality as e (value, position)
-        offset 0
-      ) as m
-     where m.entry like any (needles) or error_tracking.normal_text(m.entry) like any (keys)
-        or cards and m.entry ~ '[2-6]([ -]?[0-9]){12}'
-  loop
-    kind := jsonb_typeof(item);
-    became := item;
-    if is_object and kind <> 'null' and item <> '""'
-      and '"' || error_tracking.normal_text(place) || '":' like any (keys) then
-      became := masked;
-    elsif kind = 'string' then
-      became := to_jsonb(error_tracking.mask_text(item #>> '{}', needles, patterns, replacements, cards));
-    elsif kind = 'number' then
-      if cards and error_tracking.is_card_number(item::text) then
-        became := masked;
-      end if;
-    elsif kind in ('object', 'array') then
-      became := error_tracking.mask_document(item, keys, needles, patterns, replacements, cards, depth + 1);
-    end if;
-    name := case when is_object then error_tracking.mask_text(place, needles, patterns, replacements, cards) else place end;
-    if name <> place then
-      document := document - place || jsonb_build_object(name, became);
-    elsif became <> item then
-      document := jsonb_set(document, array[place], became);
-    end if;
-  end loop;
-  return document;
-end $$;
-comment on function error_tracking.mask_document(jsonb, text[], text[], text[], text[], boolean, int) is
-  'An object or array without its sensitive parts: values of sensitive keys at any depth, and sensitive texts anywhere. Keys and needles are patterns of like.';
-
--- These two are written by error_tracking.compile_masking: they become a part of the expression that calls
+-- These are written by error_tracking.compile_masking: they become a part of the expression that calls
 -- them, so that nothing has to be read to see that an event is harmless.
 create or replace function error_tracking.is_suspect(lowered text) returns boolean language sql immutable as $$ select true $$;
 comment on function error_tracking.is_suspect(text) is 'Whether a text in lower case may hold something sensitive.';
 create or replace function error_tracking.is_harmless(key text) returns boolean language sql immutable as $$ select false $$;
 comment on function error_tracking.is_harmless(text) is
   'Whether masking leaves a key as it is, so that a member like "password": "[masked]" is sure to come out as it went in.';
+
+create or replace function error_tracking.keys_in(normal text) returns int[] language sql immutable as $$ select '{}'::int[] $$;
+comment on function error_tracking.keys_in(text) is 'Places in masking.key_words of the words that a normalised document has.';
+create or replace function error_tracking.words_in(lowered text) returns int[] language sql immutable as $$ select '{}'::int[] $$;
+comment on function error_tracking.words_in(text) is 'Places in masking.words of the words that a text in lower case has.';
+
+create or replace function error_tracking.places_of(words text[], given text, but text[] default '{}') returns text
+language sql immutable set search_path = '' as
+$$
+  select 'pg_catalog.array_remove(array[' || coalesce(string_agg(
+      format('case when pg_catalog.strpos(%I, %L) > 0 then %s end', given, word, place), ', ' order by place), '') || ']::int[], null)'
+    from unnest(words) with ordinality as w (word, place) where word <> all (but)
+$$;
+comment on function error_tracking.places_of(text[], text, text[]) is
+  'An expression for the places of those words, but for some, that the given variable has.';
 
 create or replace function error_tracking.without_masked(document text) returns text
 language plpgsql stable as
@@ -356,35 +175,47 @@ $$;
 comment on function error_tracking.to_look_through(text, text) is
   'The text of a document and a message in lower case, without what is masked already.';
 
-create or replace function error_tracking.mask_event(inout metadata jsonb, inout message text, lowered text)
+create or replace function error_tracking.mask_event(inout metadata jsonb, inout message text, document text, lowered text)
 language plpgsql stable cost 1 as
 $$
 declare
-  normal constant text collate "C" := error_tracking.normal_text(lowered);
-  keys text[];
-  needles text[];
-  patterns text[];
-  replacements text[];
-  cards constant boolean := lowered ~ '[2-6]([ -]?[0-9]){12}';
+  low_document constant text collate "C" := lower(document collate "C");
+  normal constant text collate "C" := error_tracking.normal_text(low_document);
+  cards constant boolean := lowered ~ '[2-6](?:[ -]?[0-9]){12}';
+  rules error_tracking.masking;
+  place int;
+  key_words text[] := '{}';
+  keys text[] := '{}';
+  words text[] := '{}';
+  needles text[] := '{}';
+  patterns text[] := '{}';
+  replacements text[] := '{}';
+  became jsonb;
 begin
   -- Few events hold more than one or two kinds of what is looked for: the rest is left out.
-  select array(select '%' || word || '%' from unnest(m.key_words) as word where strpos(normal, word) > 0),
-      v.needles, v.patterns, v.replacements
-    into keys, needles, patterns, replacements
-    from error_tracking.masking as m, lateral (
-      select coalesce(array_agg(m.needles[i]), '{}') as needles, coalesce(array_agg(m.patterns[i]), '{}') as patterns,
-          coalesce(array_agg(m.replacements[i]), '{}') as replacements
-        from (select i from unnest(m.words) with ordinality as w (word, i) where strpos(lowered, word) > 0 order by i) as found
-    ) as v;
+  select * into rules from error_tracking.masking;
+  foreach place in array error_tracking.keys_in(normal) loop
+    key_words := key_words || rules.key_words[place];
+    keys := keys || ('%' || rules.key_words[place] || '%');
+  end loop;
+  foreach place in array error_tracking.words_in(lowered) loop
+    words := words || rules.words[place];
+    needles := needles || rules.needles[place];
+    patterns := patterns || rules.patterns[place];
+    replacements := replacements || rules.replacements[place];
+  end loop;
   if keys <> '{}' or needles <> '{}' or cards then
-    metadata := error_tracking.mask_document(metadata, keys, needles, patterns, replacements, cards);
+    if not (cards or '' = any (words) or metadata @? 'strict $.**{24}') then
+      became := error_tracking.mask_members(document, low_document, normal, key_words, keys, words, needles, patterns, replacements);
+    end if;
+    metadata := coalesce(became, error_tracking.mask_document(metadata, keys, needles, patterns, replacements, cards));
   end if;
   if needles <> '{}' or cards then
     message := error_tracking.mask_start(message, 2000, needles, patterns, replacements, cards);
   end if;
 end $$;
-comment on function error_tracking.mask_event(jsonb, text, text) is
-  'Metadata and message without their sensitive parts, given with what error_tracking.to_look_through made of them.';
+comment on function error_tracking.mask_event(jsonb, text, text, text) is
+  'Metadata and message without their sensitive parts, given with the text of the metadata and what to_look_through made of both.';
 
 create or replace function error_tracking.mask_metadata(metadata jsonb) returns jsonb
 language plpgsql stable as
@@ -392,7 +223,8 @@ $$
 declare
   lowered constant text collate "C" := error_tracking.to_look_through(metadata::text, '');
 begin
-  return case when error_tracking.is_suspect(lowered) then (error_tracking.mask_event(metadata, '', lowered)).metadata else metadata end;
+  return case when error_tracking.is_suspect(lowered)
+    then (error_tracking.mask_event(metadata, '', metadata::text, lowered)).metadata else metadata end;
 end $$;
 comment on function error_tracking.mask_metadata(jsonb) is 'Masked metadata, to try rules.';
 
@@ -436,6 +268,7 @@ declare
   rules error_tracking.masking;
   -- What a key may have between the letters of a word.
   gap constant text := '[-_. ]*';
+  rare text[];
 begin
   select true,
     -- In jsonb's text form a key stands between '"' and '":', which is enough to anchor the stricter kinds.
@@ -483,12 +316,19 @@ begin
       -- 13 digits and more may be a card number, which is decided by its check digit and not by a pattern.
       'lowered operator(pg_catalog.~) ' || quote_literal(concat_ws('|', '[2-6](?:[ -]?[0-9]){12}',
         error_tracking.any_of(array(select w from unnest(rules.key_words) as w where w like '"%'), gap)))) end);
+  execute format('create or replace function error_tracking.keys_in(normal text) returns int[] language sql immutable as %L',
+    'select ' || error_tracking.places_of(rules.key_words, 'normal'));
+  -- Short words take long to look for one by one, so that those which are rare are looked for together first.
+  rare := array(select w from unnest(rules.words) as w where length(w) between 2 and 4 and not error_tracking.is_common(w));
+  execute format('create or replace function error_tracking.words_in(lowered text) returns int[] language sql immutable as %L',
+    format('select case when lowered operator(pg_catalog.~) %L then %s else %s end', coalesce(error_tracking.any_of(rare, ''), '$^'),
+      error_tracking.places_of(rules.words, 'lowered'), error_tracking.places_of(rules.words, 'lowered', rare)));
   execute format(
     'create or replace function error_tracking.is_harmless(key text) returns boolean language sql immutable as %L',
     format('select key operator(pg_catalog.=) any (%L::pg_catalog.text[])', rules.harmless_keys));
 end $$;
 comment on function error_tracking.compile_masking() is
-  'Rebuilds error_tracking.masking, is_suspect and is_harmless from error_masking_rules.';
+  'Rebuilds error_tracking.masking, is_suspect, keys_in, words_in and is_harmless from error_masking_rules.';
 
 create or replace function error_tracking.masking_rules_changed() returns trigger
 language plpgsql security definer set search_path = '' as

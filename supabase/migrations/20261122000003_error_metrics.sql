@@ -57,20 +57,7 @@ create index if not exists idx_error_metrics_workflow_id_timestamp
   on public.error_metrics (workflow_id, "timestamp" desc) where workflow_id is not null;
 
 -- What the insert trigger derives -------------------------------------------------------------------
--- These run inside the trigger, whose search_path is empty; see part 2.
-
-create or replace function error_tracking.one_line(value text) returns text
-language plpgsql immutable strict as
-$$
-begin
-  if value ~ '^[!-~]+( [!-~]+)*$' and length(value) <= 500 then
-    return value;
-  end if;
-  -- Line ends of Unicode are named one by one: collation C knows only those of ASCII.
-  return left(btrim(regexp_replace(left(value, 2000) collate "C",
-    '[[:space:][:cntrl:]\u0080-\u009f\u2028\u2029]+', ' ', 'g')), 500);
-end $$;
-comment on function error_tracking.one_line(text) is 'A text as one line of at most 500 characters.';
+-- These run inside the trigger, whose search_path is empty; see error_masking_functions.
 
 create or replace function error_tracking.message_of(metadata jsonb) returns text
 language sql immutable as
@@ -91,13 +78,11 @@ declare
   kind text collate "C" := lower(message collate "C");
 begin
   -- What differs from one occurrence to the next is replaced: ids, addresses, hexadecimal and decimal numbers.
-  if kind ~ '[0-9]' then
-    if kind ~ '0x|[0-9a-f]{8}' then
-      kind := regexp_replace(kind, '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}', '<id>', 'g');
-      kind := regexp_replace(kind, '\m(0x[0-9a-f]+|(?=[a-f]*[0-9])[0-9a-f]{8,})\M', '<hex>', 'g');
-    end if;
-    kind := regexp_replace(kind, '\d+([.,:]\d+)*', '<n>', 'g');
+  if kind ~ '0x|[0-9a-f]{8}' and kind ~ '[0-9]' then
+    kind := regexp_replace(kind, '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}', '<id>', 'g');
+    kind := regexp_replace(kind, '\m(0x[0-9a-f]+|(?=[a-f]*[0-9])[0-9a-f]{8,})\M', '<hex>', 'g');
   end if;
+  kind := regexp_replace(kind, '\d+([.,:]\d+)*', '<n>', 'g');
   return encode(substr(sha256(convert_to(source || chr(31) || error_type || chr(31) || kind, 'utf8')), 1, 16), 'hex')::uuid;
 end $$;
 comment on function error_tracking.fingerprint_of(text, text, text) is
@@ -115,8 +100,7 @@ declare
 begin
   -- Order matters: the transaction must have its id before the number is drawn. Whoever later sees the
   -- number missing can then tell, by transaction ids alone, whether the row may still appear.
-  perform pg_current_xact_id();
-  new.seq := nextval('error_tracking.error_metrics_seq');
+  new.seq := case when pg_current_xact_id() is not null then nextval('error_tracking.error_metrics_seq') end;
   -- A clock that is set back during the statement must not put the row before it: the reporter's
   -- policy takes rows from before its own statement for others' rows.
   new.received_at := greatest(clock_timestamp(), statement_timestamp());
@@ -137,7 +121,9 @@ begin
     raise exception 'error_type: must be system, execution or input, with a detail behind a dot where there is one'
       using errcode = '23502', column = 'error_type';
   end if;
-  new.severity := coalesce(new.severity, 'medium');
+  if new.severity is null then
+    new.severity := 'medium';
+  end if;
 
   if new.workflow_id is not null then
     -- The lock keeps the workflow from vanishing between here and the foreign key's own check.
@@ -163,9 +149,8 @@ begin
     end if;
   end if;
 
-  new.metadata := coalesce(new.metadata, '{}');
-  if jsonb_typeof(new.metadata) <> 'object' then
-    new.metadata := jsonb_build_object('value', new.metadata);
+  if jsonb_typeof(new.metadata) is distinct from 'object' then
+    new.metadata := case when new.metadata is null then '{}' else jsonb_build_object('value', new.metadata) end;
   end if;
   document := new.metadata::text;
   if octet_length(document) > 32768 then
@@ -181,7 +166,7 @@ begin
 
   lowered := error_tracking.to_look_through(document, new.message);
   if error_tracking.is_suspect(lowered) then
-    masked := error_tracking.mask_event(new.metadata, new.message, lowered);
+    masked := error_tracking.mask_event(new.metadata, new.message, document, lowered);
     new.metadata := masked.metadata;
     new.message := masked.message;
   end if;
@@ -193,7 +178,9 @@ begin
     new.metadata := new.metadata || jsonb_build_object('_tracker',
       case when jsonb_typeof(new.metadata -> '_tracker') = 'object' then new.metadata -> '_tracker' else '{}' end || notes);
   end if;
-  new.message := coalesce(nullif(error_tracking.one_line(new.message), ''), new.error_type);
+  if new.message !~ '^[!-~]+( [!-~]+)*$' or length(new.message) > 500 then
+    new.message := coalesce(nullif(error_tracking.one_line(new.message), ''), new.error_type);
+  end if;
   new.fingerprint := error_tracking.fingerprint_of(new.source, new.error_type, new.message);
   return new;
 end $$;

@@ -135,7 +135,10 @@ async fn a_reserved_role_costs_no_migration() {
                    modify it' using errcode = '42501';";
     let hosted: Vec<_> =
         migrations().into_iter().map(|(name, text)| (name, text.replace(grant, refusal))).collect();
-    assert!(hosted[0].1.contains(refusal), "the first migration grants that role nothing any more");
+    assert!(
+        hosted.iter().any(|(_, text)| text.contains(refusal)),
+        "no migration grants that role anything any more"
+    );
     // Who inherits service_role's rights must not get ours along with them.
     let owner = pool(&server.url("supabase_admin", &db.name)).await;
     for (inherits, expected) in [("inherit", false), ("noinherit", true)] {
