@@ -1,10 +1,11 @@
 -- What decides who is told of the incidents in $2, of the rules in $1 and, where $3, of everything that
 -- is held back: channels, silences, quiet hours, inhibitions, and who was told before.
 with wanted as materialized (
+  select i.incident_id, i.rule_id from public.alert_incidents i where i.incident_id = any ($2)
+  union
   select i.incident_id, i.rule_id
-    from public.alert_incidents i
-   where i.incident_id = any ($2)
-      or $3 and i.state = 'firing' and i.incident_id in (select h.incident_id from public.alert_held_back h)
+    from public.alert_held_back h join public.alert_incidents i using (incident_id)
+   where $3 and i.state = 'firing'
 ), concerned as materialized (
   select unnest($1::uuid[]) as rule_id union select w.rule_id from wanted w
 ), inhibiting as materialized (
@@ -20,9 +21,12 @@ with wanted as materialized (
          coalesce((
            select jsonb_agg(jsonb_build_object('channel_id', h.channel_id, 'kind', h.kind, 'until', h.until))
              from public.alert_held_back h where h.incident_id = i.incident_id), '[]') as owed
-    from public.alert_incidents i
-   where i.incident_id in (select w.incident_id from wanted w)
-      or i.state = 'firing' and i.rule_id in (select s.source_rule_id from inhibiting s)
+    from (
+      select w.incident_id from wanted w
+      union
+      select i.incident_id from public.alert_incidents i
+       where i.state = 'firing' and i.rule_id in (select s.source_rule_id from inhibiting s)
+    ) needed join public.alert_incidents i using (incident_id)
 )
 select clock_timestamp() as now, (select v.version from error_tracking.config_version v) as version,
   coalesce((

@@ -15,7 +15,6 @@ use uuid::Uuid;
 use super::{
     deliver::{self, Finished, Shared},
     mandate::Leadership,
-    metrics,
     pace::Paces,
     sender::Senders,
     template_watch,
@@ -161,9 +160,8 @@ async fn launch(
     if full {
         return Ok(settings.poll);
     }
-    let depth = shared.outbox.depth(&flights.busy()).await?;
-    metrics::depth(depth.depth);
-    let due = depth.next_due.map_or(settings.poll, crate::model::Span::to_std);
+    let due = shared.outbox.next_due(&flights.busy()).await?;
+    let due = due.map_or(settings.poll, crate::model::Span::to_std);
     Ok(flights.next_rested().map_or(due, |rested| due.min(rested)))
 }
 

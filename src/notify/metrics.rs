@@ -52,8 +52,8 @@ pub fn given_up(messages: u64) {
     gauge!(GIVEN_UP).set(messages as f64);
 }
 
-/// The outbox was looked at.
+/// So many messages wait or are being sent.
 #[expect(clippy::cast_precision_loss, reason = "a queue of 2^52 messages is not to be expected")]
-pub(super) fn depth(messages: i64) {
+pub fn depth(messages: u64) {
     gauge!(OUTBOX_DEPTH).set(messages as f64);
 }

@@ -133,15 +133,6 @@ pub struct Broken {
     pub payload: Value,
 }
 
-/// How full the outbox is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Depth {
-    /// Messages that wait or are being sent.
-    pub depth: i64,
-    /// Time until the next one becomes due, where one will.
-    pub next_due: Option<Span>,
-}
-
 impl Claimed {
     /// The claim under which it was taken.
     #[must_use]
@@ -268,22 +259,29 @@ impl Outbox {
         .await
     }
 
-    /// How many messages are unfinished, and when the next one of a channel outside `busy` is due.
+    /// How many messages are unfinished.
     ///
     /// # Errors
     /// Where the database cannot be asked.
-    pub async fn depth(&self, busy: &[Uuid]) -> Result<Depth, StoreError> {
-        let row = within("look at the outbox", TIME_LIMIT, async {
+    pub async fn depth(&self) -> Result<u64, StoreError> {
+        self.count("look at the outbox", include_str!("../../sql/outbox_depth.sql")).await
+    }
+
+    /// Time until the next message of a channel outside `busy` becomes due, where one will.
+    ///
+    /// # Errors
+    /// Where the database cannot be asked.
+    pub async fn next_due(&self, busy: &[Uuid]) -> Result<Option<Span>, StoreError> {
+        let seconds = within("look at the outbox", TIME_LIMIT, async {
             let mut link = self.db.link().await?;
-            let query = link.query(include_str!("../../sql/outbox_depth.sql"));
+            let query = link.query(include_str!("../../sql/outbox_next_due.sql"));
             let row = query.bind(busy.to_vec()).fetch_one(link.connection()).await?;
             link.commit().await?;
-            Ok((row.try_get("depth")?, row.try_get::<Option<f64>, _>("next_due_seconds")?))
+            Ok(row.try_get::<Option<f64>, _>(0)?)
         });
-        let (depth, seconds) = row.await?;
         #[expect(clippy::cast_possible_truncation, reason = "saturates; a wait is hours at most")]
-        let next_due = seconds.map(|seconds| Span::from_micros((seconds * 1e6).ceil() as i64));
-        Ok(Depth { depth, next_due })
+        let micros = seconds.await?.map(|seconds| (seconds * 1e6).ceil().max(0.0) as i64);
+        Ok(micros.map(Span::from_micros))
     }
 
     /// How many messages of the last two days were given up.
@@ -291,10 +289,13 @@ impl Outbox {
     /// # Errors
     /// Where the database cannot be asked.
     pub async fn given_up(&self) -> Result<u64, StoreError> {
-        within("count what was given up", TIME_LIMIT, async {
+        self.count("count what was given up", include_str!("../../sql/outbox_given_up.sql")).await
+    }
+
+    async fn count(&self, what: &'static str, sql: &'static str) -> Result<u64, StoreError> {
+        within(what, TIME_LIMIT, async {
             let mut link = self.db.link().await?;
-            let query = link.query(include_str!("../../sql/outbox_given_up.sql"));
-            let row = query.fetch_one(link.connection()).await?;
+            let row = link.query(sql).fetch_one(link.connection()).await?;
             link.commit().await?;
             Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
         })

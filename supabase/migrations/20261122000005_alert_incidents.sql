@@ -110,7 +110,10 @@ create table if not exists public.alert_notifications (
   -- At most one message per incident, transition and channel.
   constraint alert_notifications_once unique (incident_id, channel_id, transition, reminder)
 );
--- What is to be sent next is found by channel and in order, and who is sending now, however much waits.
+-- When the next message is due, which it is of each channel, and who is sending now is found at once,
+-- however much waits.
+create index if not exists idx_alert_notifications_due on public.alert_notifications (next_attempt_at)
+  where state in ('waiting', 'sending');
 create index if not exists idx_alert_notifications_unfinished on public.alert_notifications (channel_id, number)
   where state in ('waiting', 'sending');
 create index if not exists idx_alert_notifications_sending on public.alert_notifications (channel_id) where state = 'sending';

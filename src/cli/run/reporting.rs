@@ -94,10 +94,12 @@ impl Reporting {
     }
 
     async fn write(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let depth = self.outbox.depth(&[]).await?;
-        let waiting = u64::try_from(depth.depth).unwrap_or(0);
+        let waiting = self.outbox.depth().await?;
         let given_up = self.outbox.given_up().await?;
-        self.metrics.record(|| notify::metrics::given_up(given_up));
+        self.metrics.record(|| {
+            notify::metrics::depth(waiting);
+            notify::metrics::given_up(given_up);
+        });
         let mut row = self.row(waiting);
         if given_up > 0 {
             let detail = format!(
