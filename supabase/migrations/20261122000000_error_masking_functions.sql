@@ -36,9 +36,9 @@ $$;
 comment on function error_tracking.any_of(text[], text) is
   'A regular expression that matches a text that contains one of the words, with what matches the gap between their characters; null for no words.';
 
-create or replace function error_tracking.is_common(part text) returns boolean
+create or replace function error_tracking.common_text() returns text
 language sql immutable as
-$$ select strpos('unexpected token in json at position; broken pipe; duplicate key value violates unique constraint; foreign key; '
+$$ select 'unexpected token in json at position; broken pipe; duplicate key value violates unique constraint; foreign key; '
     'organization_id; created_at; created_by; keyword; idempotency_key; partition_key; public_key; connection refused; '
     'cannot read properties of undefined; node_modules; webpack internal; process task queue; next tick; stack trace; '
     'request headers; response body; content-type; user-agent; accept-encoding; application worker; workflow; webhook; '
@@ -51,16 +51,24 @@ $$ select strpos('unexpected token in json at position; broken pipe; duplicate k
     'due to concurrent update; deadlock detected; undefined is not a function; no such file or directory; certificate has '
     'expired; rate limit exceeded; invalid input syntax for type; too many connections; socket hang up; client; server; '
     'signal; design; assign; privilege; private; credit; direct; secondary; crypto; encrypt; github; basic; bearer; access; '
-    'false; also; stream; library; latest_version; item count; location; scope; session; cookie', part) > 0 $$;
+    'false; also; stream; library; latest_version; item count; location; scope; session; cookie' $$;
+comment on function error_tracking.common_text() is 'What many events say that have nothing to mask.';
+
+create or replace function error_tracking.is_common(part text) returns boolean
+language sql immutable as $$ select strpos(error_tracking.common_text(), part) > 0 $$;
 comment on function error_tracking.is_common(text) is 'Whether many events that have nothing to mask are likely to contain a part of a word.';
 
 create or replace function error_tracking.telling_parts(words text[]) returns text[]
 language plpgsql immutable strict set search_path = '' as
 $$
 declare
-  -- Parts that begin with the same character, best a rare one, take PostgreSQL less time together.
-  rare constant text := 'zqxjkvbgwypf-_.muhdlcrnoisate';
-  begun text := '';
+  -- How many characters follow each beginning of a part in common text: so many steps PostgreSQL has to think of.
+  steps constant jsonb := (
+    select jsonb_object_agg(beginning, followers)
+      from (select substr(t, place, size) as beginning, count(distinct substr(t, place + size, 1)) as followers
+              from error_tracking.common_text() as t, generate_series(1, length(t)) as place, generate_series(1, 4) as size
+             group by 1) as b);
+  begun text[] := '{}';
   parts text[] := '{}';
   word text;
   chosen text;
@@ -68,12 +76,14 @@ begin
   for word in select w from (select distinct unnest(words) collate "C" as w) as words order by length(w), w loop
     continue when exists (select from unnest(parts) as p where strpos(word, p) > 0);
     select part into chosen
-      from generate_series(1, length(word)) as place, generate_series(least(4, length(word)), 7) as size,
+      from generate_series(1, length(word)) as place, generate_series(least(4, length(word)), 6) as size,
            lateral (select substr(word, place, size) as part) as p
      where length(part) = size and (part = word or not error_tracking.is_common(part))
-     order by 1.5 * size + 0.5 * case when strpos(begun, left(part, 1)) > 0 then 0 else strpos(rare, left(part, 1)) end, place limit 1;
+     -- Beginnings that other parts have as well cost nothing more.
+     order by size + (select coalesce(sum((steps ->> left(part, n))::int), 0) from generate_series(1, size - 1) as n
+                       where left(part, n) <> all (begun)), place limit 1;
     chosen := coalesce(chosen, word);
-    begun := begun || left(chosen, 1);
+    begun := begun || array(select left(chosen, n) from generate_series(1, length(chosen)) as n);
     parts := parts || chosen;
   end loop;
   return parts;

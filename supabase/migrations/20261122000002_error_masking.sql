@@ -176,7 +176,7 @@ comment on function error_tracking.to_look_through(text, text) is
   'The text of a document and a message in lower case, without what is masked already.';
 
 create or replace function error_tracking.mask_event(inout metadata jsonb, inout message text, document text, lowered text)
-language plpgsql stable cost 1 as
+language plpgsql stable cost 1 set plan_cache_mode = force_generic_plan as
 $$
 declare
   low_document constant text collate "C" := lower(document collate "C");

@@ -71,25 +71,23 @@ $$;
 comment on function error_tracking.message_of(jsonb) is
   'The message of an event that came without one: metadata.message, .error, .error.message or .reason; null where there is none.';
 
+-- Without a path of its own, and not strict, it becomes a part of the trigger's expression.
 create or replace function error_tracking.fingerprint_of(source text, error_type text, message text) returns uuid
-language plpgsql immutable strict as
+language sql stable as
 $$
-declare
-  kind text collate "C" := lower(message collate "C");
-begin
   -- What differs from one occurrence to the next is replaced: ids, addresses, hexadecimal and decimal numbers.
-  if kind ~ '0x|[0-9a-f]{8}' and kind ~ '[0-9]' then
-    kind := regexp_replace(kind, '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}', '<id>', 'g');
-    kind := regexp_replace(kind, '\m(0x[0-9a-f]+|(?=[a-f]*[0-9])[0-9a-f]{8,})\M', '<hex>', 'g');
-  end if;
-  kind := regexp_replace(kind, '\d+([.,:]\d+)*', '<n>', 'g');
-  return encode(substr(sha256(convert_to(source || chr(31) || error_type || chr(31) || kind, 'utf8')), 1, 16), 'hex')::uuid;
-end $$;
+  select encode(substr(sha256(convert_to(source || chr(31) || error_type || chr(31) || regexp_replace(
+      case when lower(message collate "C") ~ '0x|[0-9a-f]{8}' and message ~ '[0-9]' then
+        regexp_replace(
+          regexp_replace(lower(message collate "C"), '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}', '<id>', 'g'),
+          '\m(0x[0-9a-f]+|(?=[a-f]*[0-9])[0-9a-f]{8,})\M', '<hex>', 'g')
+      else lower(message collate "C") end, '\d+([.,:]\d+)*', '<n>', 'g'), 'utf8')), 1, 16), 'hex')::uuid
+$$;
 comment on function error_tracking.fingerprint_of(text, text, text) is
   'The first 16 bytes of SHA-256 over source, error type and message, with ids and numbers of the message replaced.';
 
 create or replace function error_tracking.before_error_insert() returns trigger
-language plpgsql security definer set search_path = '' set plan_cache_mode = force_generic_plan as
+language plpgsql security definer set search_path = '' as
 $$
 declare
   document text;
