@@ -270,6 +270,8 @@ declare
   gap constant text := '[-_. ]*';
   rare text[];
 begin
+  -- Whoever changes rules at the same time is waited for, so that theirs are read below.
+  perform from error_tracking.masking for update;
   select true,
     -- In jsonb's text form a key stands between '"' and '":', which is enough to anchor the stricter kinds.
     (select coalesce(array_agg(key order by key collate "C"), '{}')

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::support::{db::TestDb, sql};
 
 mod equal;
+mod rules;
 
 #[derive(Deserialize)]
 struct Vectors {
