@@ -10,7 +10,9 @@ const CAUTION: u32 = 8;
 /// The size of the next transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchSize {
-    /// As many as ever.
+    /// As few as ever …
+    least: u64,
+    /// … and as many as ever.
     most: u64,
     /// As many as now.
     size: u64,
@@ -24,7 +26,13 @@ impl BatchSize {
     /// At most so many, as long as all goes well.
     #[must_use]
     pub const fn new(most: u64) -> Self {
-        Self { most, size: most, ceiling: most, successes: 0 }
+        Self { least: 1, most, size: most, ceiling: most, successes: 0 }
+    }
+
+    /// The same, but never fewer than so many, where fewer would not be quicker.
+    #[must_use]
+    pub fn at_least(self, least: u64) -> Self {
+        Self { least: least.min(self.most), ..self }
     }
 
     /// How many at most now.
@@ -50,7 +58,7 @@ impl BatchSize {
 
     /// So many could not be done in time, or for another reason that may pass.
     pub fn failed(&mut self, tried: u64) {
-        let size = (tried.min(self.size) / 2).max(1);
+        let size = (tried.min(self.size) / 2).max(self.least);
         (self.size, self.ceiling, self.successes) = (size, size, 0);
     }
 
@@ -89,6 +97,17 @@ mod tests {
         }
         assert_eq!(successes, [7; 8], "the next size comes with the eighth success");
         assert_eq!((batch.of(1_000), batch.of(3)), (250, 3));
+    }
+
+    #[test]
+    fn it_stays_within_its_bounds() {
+        let mut size = BatchSize::new(1_000).at_least(200);
+        size.failed(10);
+        assert_eq!(size.size(), 200);
+        assert_eq!(BatchSize::new(7).at_least(200).size(), 7);
+        let mut size = BatchSize::new(7).at_least(200);
+        size.failed(7);
+        assert_eq!(size.size(), 7);
     }
 
     #[test]

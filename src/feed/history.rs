@@ -98,11 +98,11 @@ impl Feed {
             });
             return;
         };
-        let most_rows = self.options.page_rows;
+        let most_rows = self.reads.page_rows();
         let page = HistoryPage { from, to, since, project: replay.project, most_rows };
         self.jobs.spawn(async move {
             let result = query::read_history(&db, &page, limit).await;
-            Done::History { generation, id, result }
+            Done::History { generation, id, rows: most_rows, result }
         });
     }
 
@@ -139,10 +139,12 @@ impl Feed {
         &mut self,
         generation: u64,
         id: u64,
+        rows: u32,
         result: HistoryResult,
         cancel: &CancellationToken,
     ) {
         self.replaying = false;
+        self.reads.page_ended(rows, result.is_ok());
         if generation != self.generation {
             return;
         }

@@ -27,7 +27,7 @@ pub(super) enum Done {
     /// The bounds of a replay.
     Bounds { generation: u64, id: u64, result: Result<Option<(i64, i64)>, StoreError> },
     /// A page of a replay, and the number after which there is more.
-    History { generation: u64, id: u64, result: HistoryResult },
+    History { generation: u64, id: u64, rows: u32, result: HistoryResult },
 }
 
 /// A page of history, and the number after which there is more.
@@ -47,6 +47,8 @@ pub(super) struct Asked {
     pub last: bool,
     /// Whether it left numbers of wide holes out, which are to be asked for at once.
     pub wide: bool,
+    /// How many rows at most.
+    pub rows: u32,
     /// The local clock at that time.
     pub at: Timestamp,
 }

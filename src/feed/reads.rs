@@ -6,10 +6,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Feed, FeedOptions, FeedOutput,
+    Feed, FeedOutput,
     jobs::{Asked, Done, pause},
 };
 use crate::{
+    batch_size::BatchSize,
     model::{ErrorEvent, RangeSet, Timestamp},
     store::{
         StoreError,
@@ -41,10 +42,13 @@ enum More {
     Numbers,
 }
 
-/// The most numbers of one read; see [`query::read_missing`]. Wider than a page, so that stretches
-/// whose rows were removed by retention are passed quickly.
-fn most_numbers(options: &FeedOptions) -> i64 {
-    i64::from(options.page_rows).saturating_mul(4)
+/// A page never has fewer rows than this: some megabytes at most.
+const LEAST_ROWS: u64 = 200;
+
+/// The most numbers of one read of so many rows; see [`query::read_missing`]. Wider than a page, so that
+/// stretches whose rows were removed by retention are passed quickly.
+fn most_numbers(rows: u32) -> i64 {
+    i64::from(rows).saturating_mul(4)
 }
 
 /// When to read next.
@@ -57,6 +61,8 @@ pub(super) struct Reads {
     again: Vec<Instant>,
     last_row: Option<Instant>,
     failures: u32,
+    /// How many rows a page has, of new errors and of history.
+    rows: BatchSize,
     stamping: bool,
     last_stamp: Option<Instant>,
     /// Where the next read goes on when there are more holes than one read asks for.
@@ -73,7 +79,7 @@ pub(super) struct Reads {
 }
 
 impl Reads {
-    pub fn new(now: Instant) -> Self {
+    pub fn new(now: Instant, page_rows: u32) -> Self {
         Self {
             reading: false,
             next: now,
@@ -81,6 +87,7 @@ impl Reads {
             again: Vec::new(),
             last_row: None,
             failures: 0,
+            rows: BatchSize::new(page_rows.into()).at_least(LEAST_ROWS),
             stamping: false,
             last_stamp: None,
             from: 0,
@@ -88,6 +95,20 @@ impl Reads {
             server_started: None,
             checkpointed: 0,
             behind: None,
+        }
+    }
+
+    /// How many rows the next page has at most.
+    pub fn page_rows(&self) -> u32 {
+        u32::try_from(self.rows.size()).unwrap_or(u32::MAX)
+    }
+
+    /// A page of so many rows came, or did not come in time.
+    pub fn page_ended(&mut self, rows: u32, came: bool) {
+        if came {
+            self.rows.done();
+        } else {
+            self.rows.failed(rows.into());
         }
     }
 
@@ -133,14 +154,14 @@ impl Feed {
         let (last, wide) = (more == More::No, more == More::Numbers);
         let observed = self.ledger.observed();
         let accounted = self.ledger.highest_accounted().max(self.reads.checkpointed);
-        let asked = Asked { observed, accounted, first, last, wide, at: self.clock.now() };
+        let rows = self.reads.page_rows();
+        let asked = Asked { observed, accounted, first, last, wide, rows, at: self.clock.now() };
         self.reads.reading = true;
         self.reads.started = Some(now);
-        let (db, options, generation) = (self.db.clone(), self.options, self.generation);
+        let (db, limit, generation) = (self.db.clone(), self.options.query_limit, self.generation);
         self.jobs.spawn(async move {
             let tail = asked.observed + 1;
-            let tail = tail..tail.saturating_add(most_numbers(&options));
-            let (rows, limit) = (options.page_rows, options.query_limit);
+            let tail = tail..tail.saturating_add(most_numbers(rows));
             let result = query::read_missing(&db, &wanted, tail, rows, limit).await;
             Done::Page { generation, asked, result }
         });
@@ -150,7 +171,7 @@ impl Feed {
     /// long transaction cannot make every tick slow.
     fn wanted(&mut self) -> (Vec<Range<i64>>, More) {
         let from = self.reads.from;
-        let (mut wanted, mut room) = (Vec::new(), most_numbers(&self.options));
+        let (mut wanted, mut room) = (Vec::new(), most_numbers(self.reads.page_rows()));
         let mut more = More::No;
         for hole in self.ledger.missing().filter(|hole| hole.end > from) {
             if wanted.len() == self.options.page_ranges || room == 0 {
@@ -179,6 +200,7 @@ impl Feed {
         cancel: &CancellationToken,
     ) {
         self.reads.reading = false;
+        self.reads.page_ended(asked.rows, result.is_ok());
         let now = Instant::now();
         let mut page = match result {
             Ok(page) => page,

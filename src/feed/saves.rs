@@ -21,6 +21,8 @@ use crate::{
 /// How often an instance that does not lead learns what the leader has counted, so that its own
 /// list of what is not counted stays short.
 const FOLLOW_EVERY: Duration = Duration::from_secs(10);
+/// A rollup never tries fewer rows than this.
+const LEAST_ROWS: u64 = 200;
 /// A difference must show this often before it is accepted.
 const LEAST_TRIES: u32 = 5;
 
@@ -57,7 +59,7 @@ impl Saves {
             saving: false,
             next: now,
             failures: 0,
-            rows: BatchSize::new(most_rows),
+            rows: BatchSize::new(most_rows).at_least(LEAST_ROWS),
             loading: false,
             load_at: now,
             follow_at: now,

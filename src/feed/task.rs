@@ -148,7 +148,7 @@ pub fn feed(
         status: FeedStatus::default(),
         generation: 0,
         jobs: JoinSet::new(),
-        reads: Reads::new(now),
+        reads: Reads::new(now, options.page_rows),
         saves: Saves::new(now, options.save_rows),
         replays: VecDeque::new(),
         wishes: Vec::new(),
@@ -227,8 +227,8 @@ impl Feed {
             Done::Bounds { generation, id, result } => {
                 self.finish_bounds(generation, id, result, cancel).await;
             }
-            Done::History { generation, id, result } => {
-                self.finish_history(generation, id, result, cancel).await;
+            Done::History { generation, id, rows, result } => {
+                self.finish_history(generation, id, rows, result, cancel).await;
             }
         }
     }

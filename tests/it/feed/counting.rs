@@ -95,6 +95,33 @@ async fn chaos_is_counted_exactly() {
     }
 }
 
+/// Where reading a row takes two milliseconds and a read three seconds at most, no page of thousands
+/// ever comes.
+#[tokio::test]
+async fn pages_become_smaller_until_they_come_in_time() {
+    let test = TestDb::new().await;
+    let admin = test.admin().await;
+    let slow = "
+        create function public.slow() returns boolean language plpgsql volatile as
+          $$ begin perform pg_catalog.pg_sleep(0.001); return true; end $$;
+        grant execute on function public.slow() to error_daemon;
+        create policy slow on public.error_metrics as restrictive for select to error_daemon
+          using (public.slow());
+        insert into public.error_metrics (source, error_type) select 'worker', 'input' from generate_series(1, 2500)";
+    let options =
+        FeedOptions { page_rows: 4_000, query_limit: Duration::from_secs(3), ..quick_feed() };
+    let instance = Instance::with_db(daemon_db(&test, false), options);
+    instance.status_shows("nothing to count", |status| status.caught_up).await;
+    let began = Instant::now();
+    sql(&admin, slow).await;
+    instance.status_shows("all are counted", |status| status.rows_counted == 2_500).await;
+    assert!(began.elapsed() > Duration::from_secs(6), "pages of 4000 and 2000 came in time");
+    sql(&admin, "drop policy slow on public.error_metrics").await;
+    instance.settled(&admin).await;
+    assert_exact(&admin, &instance.new_numbers()).await;
+    instance.stop().await;
+}
+
 /// A database that is too slow for what is to be counted at once counts it bit by bit.
 #[tokio::test]
 async fn rollups_become_smaller_until_the_database_can_take_them() {
