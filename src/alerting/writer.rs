@@ -163,7 +163,8 @@ impl Writer {
     }
 
     /// Tries until each of the decisions is stored, or refused because another instance leads, or known
-    /// to be one that will never be stored: one bad decision must not cost the others.
+    /// to be one that will never be stored: one bad decision must not cost the others. Where they must be
+    /// parted more finely, that may be anywhere: waiting for a seam could be for ever.
     async fn store(
         &mut self,
         fence: Fence,

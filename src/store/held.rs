@@ -62,8 +62,8 @@ pub async fn look(db: &Db, limit: Duration) -> Result<Look, StoreError> {
     .await
 }
 
-/// Decides about everything that is held back, and tells about [`MOST`] messages that nothing holds
-/// back any more.
+/// Decides about everything that is held back, and tells about a thousand messages at most that nothing
+/// holds back any more.
 ///
 /// # Errors
 /// [`StoreError::FenceLost`] when this instance does not lead; the database's failures. Nothing was
