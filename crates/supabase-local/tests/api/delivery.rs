@@ -302,16 +302,23 @@ async fn a_row_that_is_decoded_before_it_is_visible_is_not_lost() {
                    and count(*) filter (where query like '-- Would a new snapshot%') > 0 \
                    from pg_stat_activity";
     until(&server, effective).await;
-    let pool = server.pool().clone();
-    let inserting = tokio::spawn(async move {
-        let insert = "insert into todos (user_id, title) values ($1, 'late')";
-        sqlx::query(insert)
-            .bind(ALICE.parse::<uuid::Uuid>().unwrap())
-            .execute(&pool)
-            .await
-            .unwrap();
-    });
-    until(&server, waiting).await;
+    let inserting = loop {
+        let pool = server.pool().clone();
+        let inserting = tokio::spawn(async move {
+            let insert = "insert into todos (user_id, title) values ($1, 'late')";
+            let owner = ALICE.parse::<uuid::Uuid>().unwrap();
+            sqlx::query(insert).bind(owner).execute(&pool).await.unwrap();
+        });
+        let deadline = Instant::now() + PATIENCE;
+        while !inserting.is_finished() && !holds(&server, waiting).await {
+            assert!(Instant::now() < deadline, "not in time: {waiting}");
+        }
+        if !inserting.is_finished() {
+            break inserting;
+        }
+        // The checkpointer, which tells the others whether to wait, had not heard of it yet.
+        assert_eq!(alice.change().await["record"]["title"], "late");
+    };
     sql(&server, standby("")).await;
     sql(&server, "select pg_reload_conf()").await;
     assert_eq!(alice.change().await["record"]["title"], "late");
@@ -322,9 +329,13 @@ async fn a_row_that_is_decoded_before_it_is_visible_is_not_lost() {
 
 async fn until(server: &LocalSupabase, question: &'static str) {
     let deadline = Instant::now() + PATIENCE;
-    while !sqlx::query_scalar::<_, bool>(question).fetch_one(server.pool()).await.unwrap() {
+    while !holds(server, question).await {
         assert!(Instant::now() < deadline, "not in time: {question}");
     }
+}
+
+async fn holds(server: &LocalSupabase, question: &'static str) -> bool {
+    sqlx::query_scalar(question).fetch_one(server.pool()).await.unwrap()
 }
 
 #[tokio::test]
